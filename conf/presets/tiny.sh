@@ -1,0 +1,7 @@
+# shellcheck shell=bash disable=SC2034
+# All stages in about a minute on a few speakers: shows that everything works, not how well.
+corpus=tiny            # conf/corpora/<corpus>.yaml
+teacher=tdnn_tiny      # conf/teachers/<teacher>.yaml
+student=tdnn16         # conf/students/<student>.yaml
+students="label frame frame4+frame+segment6+segment7"  # levels to distil; label: labels alone
+losses="mse lda_cosine"  # conf/losses/<loss>.yaml, each with each set of levels

@@ -1,0 +1,69 @@
+#!/usr/bin/env python3
+"""Trains a student: on levels of a teacher, or, with --levels label, on speaker labels alone.
+
+A random chunk of an utterance regresses the teacher's embedding of the whole utterance. The student
+that has labels alone is the same network with a speaker classifier; its embedding has the size of the
+teacher's first segment layer.
+"""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from xvkd import cli
+from xvkd import config as configuration
+from xvkd.backend.backend import BackendConfig
+from xvkd.distillation.levels import parse_levels, read_levels
+from xvkd.distillation.targets import LossConfig, make_targets
+from xvkd.distillation.task import Distillation, fold_affine
+from xvkd.errors import UserError
+from xvkd.nets.models import STUDENTS, load_model
+from xvkd.training.classification import SpeakerClassification
+from xvkd.training.setup import TrainingSetup, training_parser
+
+
+def main() -> None:
+    parser = training_parser(__doc__, "students")
+    parser.add_argument("--teacher", type=Path, required=True, metavar="MODEL", help="the teacher's folder")
+    parser.add_argument("--levels", required=True, help="names joined by +, such as frame+segment6; or label")
+    parser.add_argument("--loss", help="conf/losses/<name>.yaml; not with --levels label")
+    parser.add_argument("--embeddings", help="folder of <level>.scp of the training set; default: the teacher's")
+    args = parser.parse_args()
+    teacher, _ = load_model(args.teacher)
+    record = {
+        "role": "student", "teacher": args.teacher.name, "teacher_parameters": teacher.num_parameters(),
+    }
+    setup = TrainingSetup(args)
+    if args.levels == "label":
+        network = setup.network(STUDENTS, teacher.levels[next(iter(teacher.segment_layers))])
+        smoothing = setup.config.training.label_smoothing
+        setup.train(SpeakerClassification(network, torch.from_numpy(setup.speakers), smoothing))
+        setup.finish(network, **record, distilled=[], loss="softmax")
+        return
+    if not args.loss:
+        raise UserError("--loss is missing: which of conf/losses/*.yaml?")
+    levels = parse_levels(args.levels)
+    loss = configuration.load(LossConfig, args.loss)
+    backend = configuration.load(BackendConfig, Path(args.config).parent.parent / "backend.yaml")
+    names, embeddings = read_levels(args.embeddings or args.teacher / "embeddings" / Path(args.data_dir).name, levels)
+    rows = {name: row for row, name in enumerate(names)}
+    setup.keep(np.array([row for row, name in enumerate(setup.utterances) if name in rows], dtype=int))
+    if not setup.utterances:
+        raise UserError(f"{args.data_dir}: none of its utterances has an embedding of the teacher")
+    order = np.array([rows[name] for name in setup.utterances])
+    known = [teacher.num_parameters(level) for level in levels if level in teacher.levels]
+    needed = {"teacher_level_parameters": max(known)} if len(known) == len(levels) else {}
+    targets = make_targets(levels, [part[order] for part in embeddings], setup.speakers, loss, backend.pca_dim)
+    network = setup.network(STUDENTS, targets.values.shape[1])
+    setup.train(Distillation(network, targets, loss), loss=asdict(loss), levels=levels)
+    fold_affine(
+        network.segment_layers[network.output_level],
+        torch.from_numpy(targets.scale), torch.from_numpy(targets.shift),
+    )
+    setup.finish(network, **record, distilled=levels, loss=Path(args.loss).stem, **needed)
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,1 @@
+"""Back ends on embeddings: LDA, PLDA, cosine, score normalisation, calibration. Without torch."""

@@ -1,0 +1,77 @@
+"""What LDA and PLDA need to know of labelled embeddings, gathered in bounded memory."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+
+from xvkd.errors import UserError
+
+ROWS_AT_ONCE = 1 << 14
+
+
+@dataclass(frozen=True, eq=False)
+class SpeakerStatistics:
+    """Counts, means and scatter of embeddings by speaker, float64.
+
+    Attributes:
+        counts: (S,) utterances of each speaker, at least 1.
+        means: (S, D) each speaker's mean.
+        within_scatter: (D, D) sum over utterances of the outer product of the utterance's
+            difference from its speaker's mean.
+    """
+
+    counts: np.ndarray
+    means: np.ndarray
+    within_scatter: np.ndarray
+
+    @classmethod
+    def collect(cls, vectors: np.ndarray, speakers: np.ndarray) -> "SpeakerStatistics":
+        """Gathers the statistics.
+
+        Args:
+            vectors: (N, D) embeddings, any floating type.
+            speakers: (N,) integer speaker labels, any values.
+
+        Raises:
+            UserError: vectors and labels differ in number, hold NaN or infinity, come from one
+                speaker only, or no speaker has two utterances.
+        """
+        if vectors.ndim != 2 or speakers.shape != vectors.shape[:1]:
+            raise UserError(f"back end: {vectors.shape} vectors and {speakers.shape} speaker labels")
+        _, labels, counts = np.unique(speakers, return_inverse=True, return_counts=True)
+        if len(counts) < 2 or len(labels) == len(counts):
+            raise UserError(
+                f"back end: {len(labels)} utterances of {len(counts)} speakers; it takes at least two "
+                "speakers, and at least one of them with two utterances"
+            )
+        blocks = [slice(start, start + ROWS_AT_ONCE) for start in range(0, len(labels), ROWS_AT_ONCE)]
+        means = np.zeros((len(counts), vectors.shape[1]))
+        for block in blocks:
+            own = labels[block]
+            shape = (len(counts), len(own))
+            members = sparse.csr_array((np.ones(len(own)), (own, np.arange(len(own)))), shape)
+            means += members @ vectors[block].astype(np.float64)
+        means /= counts[:, None]
+        if not np.isfinite(means).all():
+            raise UserError("back end: embeddings with NaN or infinity; compute them again")
+        scatter = np.zeros((vectors.shape[1],) * 2)
+        for block in blocks:
+            difference = vectors[block] - means[labels[block]]
+            scatter += difference.T @ difference
+        return cls(counts, means, scatter)
+
+    @property
+    def num_utterances(self) -> int:
+        """The number of utterances, N."""
+        return int(self.counts.sum())
+
+    @property
+    def mean(self) -> np.ndarray:
+        """(D,) the mean over utterances."""
+        return self.counts @ self.means / self.num_utterances
+
+    def between_scatter(self) -> np.ndarray:
+        """(D, D) sum over utterances of the outer product of (speaker's mean - mean)."""
+        centred = (self.means - self.mean) * np.sqrt(self.counts)[:, None]
+        return centred.T @ centred

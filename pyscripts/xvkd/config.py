@@ -1,0 +1,167 @@
+"""Typed configuration: YAML files checked against dataclasses.
+
+Every constant stands once, in ``conf/``: schemas have no defaults, so a missing key is an error
+like an unknown key, a wrong type or an impossible value. Each error names the key, its file and
+what is allowed.
+"""
+
+import dataclasses
+import typing
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from omegaconf import OmegaConf
+from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
+
+from xvkd.errors import UserError
+
+T = TypeVar("T")
+
+
+def limits(low: float | None = None, high: float | None = None) -> Any:
+    """A dataclass field whose number (or each number of its list) lies in [low, high]."""
+    return dataclasses.field(metadata={"low": low, "high": high})
+
+
+def choices(*allowed: str) -> Any:
+    """A dataclass field whose value (or each value of its list) is one of ``allowed``."""
+    return dataclasses.field(metadata={"choices": allowed})
+
+
+def load(schema: type[T], path: str | Path, overrides: Sequence[str] = ()) -> T:
+    """Reads a YAML file into a dataclass.
+
+    Args:
+        schema: the dataclass that describes the file.
+        path: the YAML file.
+        overrides: ``key.subkey=value`` strings that replace values of the file.
+
+    Raises:
+        UserError: the file or an override does not fit the schema.
+    """
+    try:
+        tree = OmegaConf.load(path)
+    except FileNotFoundError:
+        known = ", ".join(sorted(p.stem for p in Path(path).parent.glob("*.yaml"))) or "none"
+        raise UserError(f"{path}: no such configuration file (there are: {known})") from None
+    except yaml.YAMLError as error:
+        raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    if not OmegaConf.is_dict(tree):
+        raise UserError(f"{path}: expected 'key: value' lines")
+    for override in overrides:
+        key, equals, value = override.partition("=")
+        if not equals or not key:
+            raise UserError(f"override '{override}': expected key=value, for instance training.epochs=5")
+        try:
+            OmegaConf.update(tree, key, yaml.safe_load(value), force_add=True)
+        except (yaml.YAMLError, OmegaConfBaseException, AttributeError, TypeError) as error:
+            raise UserError(f"override '{override}' does not fit {path}: {error}") from None
+    return build(schema, OmegaConf.to_container(tree), str(path))
+
+
+def build(schema: type[T], values: dict[str, Any], file: str, prefix: str = "") -> T:
+    """Checks a mapping against a dataclass and returns an instance of it.
+
+    Args:
+        schema: the dataclass.
+        values: the mapping, as YAML gives it.
+        file: where it comes from, for messages.
+        prefix: the key under which it stands in that file, for messages.
+
+    Raises:
+        UserError: an unknown or missing key, a wrong type or a value outside its limits.
+    """
+    where = f"{file}: {prefix + '.' if prefix else ''}"
+    try:
+        config = OmegaConf.merge(OmegaConf.structured(schema), OmegaConf.create(values))
+        missing = sorted(OmegaConf.missing_keys(config))
+        if missing:
+            raise UserError(f"{where}{missing[0]}: missing key ({_describe(schema, missing[0])})")
+        instance = OmegaConf.to_object(config)
+    except ConfigKeyError as error:
+        parent = error.parent_node
+        allowed = ", ".join(sorted(str(key) for key in parent)) if parent is not None else "?"
+        raise UserError(f"{where}{error.full_key}: unknown key (allowed: {allowed})") from None
+    except OmegaConfBaseException as error:
+        reason = str(error.msg or error).splitlines()[0]
+        raise UserError(
+            f"{where}{error.full_key}: {reason} ({_describe(schema, error.full_key)})"
+        ) from None
+    _check(instance, where)
+    return typing.cast(T, instance)
+
+
+def dump(config: Any, path: str | Path, **extra: Any) -> None:
+    """Writes a dataclass (and further top-level keys) as YAML, for the record."""
+    values = {**extra, **dataclasses.asdict(config)}
+    Path(path).write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
+
+
+def _field(schema: Any, key: str) -> dataclasses.Field | None:
+    """The dataclass field behind a dotted key, or None."""
+    field = None
+    for part in key.split("."):
+        name = part.split("[")[0]
+        if not dataclasses.is_dataclass(schema):
+            return field
+        field = {f.name: f for f in dataclasses.fields(schema)}.get(name)
+        if field is None:
+            return None
+        schema = field.type
+    return field
+
+
+def _describe(schema: Any, key: str) -> str:
+    """What is allowed for a key, in words."""
+    field = _field(schema, key or "")
+    if field is None:
+        return "see its schema"
+    kind = getattr(field.type, "__name__", str(field.type))
+    if typing.get_origin(field.type) is not None:
+        kind = str(field.type).replace("typing.", "")
+    if dataclasses.is_dataclass(field.type):
+        return "expected a section with " + ", ".join(f.name for f in dataclasses.fields(field.type))
+    return f"expected {kind}{_bounds(field)}"
+
+
+def _bounds(field: dataclasses.Field) -> str:
+    low, high = field.metadata.get("low"), field.metadata.get("high")
+    if "choices" in field.metadata:
+        return ", one of " + ", ".join(field.metadata["choices"])
+    if low is not None and high is not None:
+        return f" from {low} to {high}"
+    if low is not None:
+        return f" of at least {low}"
+    if high is not None:
+        return f" of at most {high}"
+    return ""
+
+
+def _check(instance: Any, where: str) -> None:
+    """Applies limits and choices, section by section; then the schema's own ``validate``."""
+    for field in dataclasses.fields(instance):
+        value = getattr(instance, field.name)
+        if dataclasses.is_dataclass(value):
+            _check(value, f"{where}{field.name}.")
+            continue
+        meta = field.metadata
+        flat = value.values() if isinstance(value, dict) else value if isinstance(value, list) else [value]
+        for item in flat:
+            wrong = (
+                ("choices" in meta and item not in meta["choices"])
+                or (meta.get("low") is not None and item < meta["low"])
+                or (meta.get("high") is not None and item > meta["high"])
+            )
+            if wrong:
+                raise UserError(f"{where}{field.name}: {item} is impossible (expected {_bounds(field).strip(', ')})")
+    if hasattr(instance, "validate"):
+        problem = instance.validate()
+        if problem:
+            raise UserError(f"{where.rstrip('.: ')}: {problem}")
+
+
+def neighbour(path: str | Path, kind: str, name: str) -> Path:
+    """The file ``conf/<kind>/<name>.yaml`` of the tree in which ``path`` is ``conf/<other>/x.yaml``."""
+    return Path(path).parent.parent / kind / f"{name}.yaml"

@@ -1,0 +1,1 @@
+"""Corpora: sources of speech, their Lhotse manifests, Kaldi data directories and trials."""

@@ -1,0 +1,131 @@
+"""Trial lists in Kaldi's format, ``enrolment test target|nontarget``."""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from xvkd.config import limits
+from xvkd.errors import UserError
+
+
+@dataclass
+class TrialConfig:
+    """Schema of the section ``trials`` of a corpus's YAML."""
+
+    max_nontarget: int = limits(1)  # non-target trials of a list; a random part where there are more
+    enrol_utterances: int = limits(1)  # utterances from which a model of the list *_multi is enrolled
+    seed: int = limits(0)
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """What trials are made of; empty texts where session or gender are not known."""
+
+    id: str
+    speaker: str
+    session: str
+    gender: str
+
+
+@dataclass
+class TrialList:
+    """Trials, and the utterances of each model where models are enrolled from several."""
+
+    trials: list[tuple[str, str, bool]]
+    enrolments: dict[str, list[str]] | None
+
+
+def single_trials(utterances: Sequence[Utterance], config: TrialConfig) -> TrialList:
+    """Trials of one utterance against one other.
+
+    Targets are all pairs of a speaker's utterances from different sessions. Where no speaker has two
+    sessions, all pairs of a speaker are targets. Non-targets are pairs of different speakers of the
+    same gender (of any, where it is not known); of more than ``max_nontarget``, a random part.
+
+    Raises:
+        UserError: no target or no non-target trial can be made.
+    """
+    ordered = sorted(utterances, key=lambda utterance: utterance.id)
+    across = _has_sessions(ordered)
+    targets = [
+        (a.id, b.id, True)
+        for _, group in itertools.groupby(ordered, key=lambda utterance: utterance.speaker)
+        for a, b in itertools.combinations(group, 2)
+        if not across or a.session != b.session
+    ]
+    speaker = _indices([utterance.speaker for utterance in ordered])
+    gender = _indices([utterance.gender for utterance in ordered])
+    first, second = np.triu_indices(len(ordered), k=1)
+    impostor = (speaker[first] != speaker[second]) & (gender[first] == gender[second])
+    first, second = _random_part(first[impostor], second[impostor], config, stream=0)
+    nontargets = [(ordered[a].id, ordered[b].id, False) for a, b in zip(first, second, strict=True)]
+    return TrialList(_checked(targets, nontargets), None)
+
+
+def multi_trials(utterances: Sequence[Utterance], config: TrialConfig) -> TrialList:
+    """Trials of models, one a speaker, against utterances.
+
+    A model is enrolled from the speaker's first ``enrol_utterances`` utterances, of one session if the
+    first has so many. Tests are the speaker's utterances of other sessions (of all, where no speaker has
+    two), and those same utterances of other speakers of the same gender.
+
+    Raises:
+        UserError: no target or no non-target trial can be made.
+    """
+    ordered = sorted(utterances, key=lambda utterance: utterance.id)
+    across = _has_sessions(ordered)
+    enrolments: dict[str, list[str]] = {}
+    tests: list[Utterance] = []
+    genders: dict[str, str] = {}
+    for speaker, group in itertools.groupby(ordered, key=lambda utterance: utterance.speaker):
+        members = list(group)
+        enrolled = members[: config.enrol_utterances]
+        used = {utterance.session for utterance in enrolled}
+        left = [u for u in members[config.enrol_utterances :] if not across or u.session not in used]
+        if left:
+            enrolments[speaker] = [utterance.id for utterance in enrolled]
+            genders[speaker] = enrolled[0].gender
+            tests += left
+    targets = [(utterance.speaker, utterance.id, True) for utterance in tests]
+    models = list(enrolments)
+    model, test = (grid.ravel() for grid in np.indices((len(models), len(tests))))
+    of_model = _indices([*models, *(utterance.speaker for utterance in tests)])
+    of_gender = _indices([*(genders[m] for m in models), *(utterance.gender for utterance in tests)])
+    impostor = (of_model[model] != of_model[len(models) + test]) & (
+        of_gender[model] == of_gender[len(models) + test]
+    )
+    model, test = _random_part(model[impostor], test[impostor], config, stream=1)
+    nontargets = [(models[m], tests[t].id, False) for m, t in zip(model, test, strict=True)]
+    return TrialList(_checked(targets, nontargets), enrolments)
+
+
+def _has_sessions(utterances: Sequence[Utterance]) -> bool:
+    """True if any speaker has two known sessions."""
+    return len({(u.speaker, u.session) for u in utterances}) > len({u.speaker for u in utterances})
+
+
+def _indices(names: Sequence[str]) -> np.ndarray:
+    return np.unique(np.array(names), return_inverse=True)[1]
+
+
+def _random_part(
+    first: np.ndarray, second: np.ndarray, config: TrialConfig, stream: int
+) -> tuple[np.ndarray, np.ndarray]:
+    if len(first) <= config.max_nontarget:
+        return first, second
+    random = np.random.default_rng([config.seed, stream])
+    kept = np.sort(random.choice(len(first), config.max_nontarget, replace=False))
+    return first[kept], second[kept]
+
+
+def _checked(
+    targets: list[tuple[str, str, bool]], nontargets: list[tuple[str, str, bool]]
+) -> list[tuple[str, str, bool]]:
+    if not targets or not nontargets:
+        raise UserError(
+            f"{len(targets)} target and {len(nontargets)} non-target trials: at least one of each is needed, "
+            "that is two speakers (of one gender, if it is known) and one with two utterances"
+        )
+    return sorted(targets + nontargets)

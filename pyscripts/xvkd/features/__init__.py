@@ -1,0 +1,1 @@
+"""Acoustic features, voice activity and what a network reads of them."""

@@ -1,0 +1,1 @@
+"""Kaldi data directories, archives and binary formats."""

@@ -1,0 +1,88 @@
+"""Kaldi data directories."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from xvkd.errors import UserError
+from xvkd.kaldi.tables import invert, read_table, write_table
+
+_ID = re.compile(r"[^\s]+")
+
+
+class DataDir:
+    """A Kaldi data directory; its tables are read when first asked for.
+
+    Args:
+        path: the folder with ``utt2spk`` and ``wav.scp``, and what later stages add.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        if not self.path.is_dir():
+            raise UserError(f"{path}: no such data directory; run stage 1 first")
+
+    def table(self, name: str) -> dict[str, str]:
+        """One of its tables, for instance ``utt2spk``."""
+        return read_table(self.path / name)
+
+    def speakers(self) -> dict[str, str]:
+        """Utterance id to speaker id, sorted by utterance."""
+        return dict(sorted(self.table("utt2spk").items()))
+
+    def trial_lists(self) -> dict[str, tuple[Path, Path | None]]:
+        """The trial lists of the set: name to (trials, enrolment map or None).
+
+        ``trials`` is the list named as the set; ``trials_X``, with ``enrol_X`` beside it where
+        models are enrolled from several utterances, is the list ``<set>_X``.
+        """
+        lists: dict[str, tuple[Path, Path | None]] = {}
+        for path in sorted(self.path.glob("trials*")):
+            suffix = path.name.removeprefix("trials")
+            if suffix and not suffix.startswith("_"):
+                continue
+            enrol = self.path / f"enrol{suffix}"
+            lists[self.path.name + suffix] = (path, enrol if suffix and enrol.exists() else None)
+        return lists
+
+
+def write_data_dir(path: str | Path, tables: Mapping[str, Mapping[str, str]]) -> None:
+    """Writes a data directory from its tables and checks it.
+
+    Args:
+        path: the folder, made if it is not there.
+        tables: name to table; needs ``utt2spk``. ``spk2utt`` is made from it.
+
+    Raises:
+        UserError: tables that do not agree with each other, or ids that Kaldi cannot take.
+    """
+    path = Path(path)
+    utt2spk = tables["utt2spk"]
+    _check(str(path), tables)
+    path.mkdir(parents=True, exist_ok=True)
+    for name, table in {**tables, "spk2utt": invert(utt2spk)}.items():
+        write_table(path / name, table)
+
+
+def _check(where: str, tables: Mapping[str, Mapping[str, str]]) -> None:
+    """What Kaldi's validate_data_dir.sh asks of a data directory."""
+    utt2spk = tables["utt2spk"]
+    if not utt2spk:
+        raise UserError(f"{where}: no utterances")
+    for utt, speaker in utt2spk.items():
+        if not _ID.fullmatch(utt) or not _ID.fullmatch(speaker):
+            raise UserError(f"{where}: the ids '{utt}' and '{speaker}' must not contain white space")
+        if not utt.startswith(speaker):
+            raise UserError(f"{where}: the id of utterance '{utt}' must begin with its speaker '{speaker}'")
+    by_speaker = sorted(utt2spk, key=lambda utt: (utt2spk[utt], utt))
+    for a, b in zip(by_speaker, sorted(utt2spk), strict=True):
+        if a != b:
+            raise UserError(
+                f"{where}: '{a}' and '{b}': sorting by utterance and sorting by speaker disagree; give the "
+                "speakers ids that do not begin with one another, or of one length"
+            )
+    for name, table in tables.items():
+        if name.startswith("spk2"):
+            continue
+        for utt in utt2spk.keys() ^ table.keys():
+            raise UserError(f"{where}: '{utt}' stands in only one of utt2spk and {name}")

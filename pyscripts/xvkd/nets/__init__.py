@@ -1,0 +1,1 @@
+"""Networks: teachers, students, pooling, and the levels that they name."""

@@ -1,0 +1,77 @@
+"""Model folders: ``config.yaml`` and ``model.safetensors``, and how to build a network from them."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from xvkd import config as configuration
+from xvkd.errors import UserError
+from xvkd.nets.network import XvectorNetwork
+from xvkd.registry import find
+
+TEACHERS = "xvkd.nets.teachers"
+STUDENTS = "xvkd.nets.students"
+
+
+@dataclass
+class BuildRecord:
+    """How to build a finished model's network: what ``config.yaml`` keeps in ``build``."""
+
+    package: str
+    network: str
+    arch: dict[str, Any]
+    input_dim: int
+    output_dim: int  # students only, else 0
+
+
+def build_network(record: BuildRecord, where: str) -> XvectorNetwork:
+    """Makes a network with random weights.
+
+    Args:
+        record: which one, and its sizes.
+        where: the configuration file, for messages.
+
+    Raises:
+        UserError: no such network, or an ``arch`` that does not fit it.
+    """
+    module = find(record.package, record.network)
+    arch = configuration.build(module.Config, record.arch, where, "arch")
+    if record.package == STUDENTS:
+        return module.Network(arch, record.input_dim, record.output_dim)
+    return module.Network(arch, record.input_dim)
+
+
+def save_model(folder: str | Path, network: XvectorNetwork) -> None:
+    """Writes ``model.safetensors``, under its name only when whole."""
+    path = Path(folder) / "model.safetensors"
+    temporary = path.with_suffix(".tmp")
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+    save_file(tensors, temporary)
+    os.replace(temporary, path)
+
+
+def load_model(folder: str | Path) -> tuple[XvectorNetwork, dict[str, Any]]:
+    """Reads a finished model, in evaluation mode.
+
+    Returns:
+        the network and what its ``config.yaml`` says.
+
+    Raises:
+        UserError: the folder holds no finished model, or one that does not fit its configuration.
+    """
+    folder = Path(folder)
+    try:
+        config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+        record = BuildRecord(**config["build"])
+        network = build_network(record, str(folder / "config.yaml"))
+        network.load_state_dict(load_file(folder / "model.safetensors"))
+    except FileNotFoundError as error:
+        raise UserError(f"{folder}: no finished model ({Path(error.filename).name} is missing)") from None
+    except (yaml.YAMLError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+        raise UserError(f"{folder}: config.yaml and model.safetensors do not fit: {error}") from None
+    return network.eval(), config

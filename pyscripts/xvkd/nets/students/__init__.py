@@ -1,0 +1,1 @@
+"""Student networks, one a module; each has ``Config`` and ``Network``."""

@@ -1,0 +1,1 @@
+"""Teacher networks, one a module; each has ``Config`` and ``Network``."""

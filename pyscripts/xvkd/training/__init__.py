@@ -1,0 +1,1 @@
+"""Chunks of utterances, the training loop and its checkpoints."""

@@ -1,0 +1,161 @@
+"""The training loop of teachers and students."""
+
+import csv
+import logging
+import time
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from xvkd.errors import UserError
+from xvkd.progress import Progress
+from xvkd.training import checkpoint
+from xvkd.training.config import TrainingConfig
+from xvkd.training.data import ChunkDataset, ChunkSampler, chunk_loader
+from xvkd.training.device import choose_device, choose_precision
+
+_FRAME_SECONDS = 0.01
+
+
+class Trainer:
+    """Trains a task over random chunks, and goes on from the last checkpoint of the same task.
+
+    Args:
+        task: a module that maps (features, utterance indices) to (loss, share or distance to watch).
+        dataset: gives batches of chunks.
+        num_utterances: utterances in the dataset.
+        config: how to train.
+        folder: the model's; gets ``checkpoints/last.pt`` and ``log/training.csv``.
+        seed: of the chunks. (Seed torch before making the task.)
+        fingerprint: of configuration and data; see :mod:`xvkd.training.checkpoint`.
+    """
+
+    def __init__(
+        self, task: nn.Module, dataset: ChunkDataset, num_utterances: int, config: TrainingConfig,
+        folder: Path, seed: int, fingerprint: str,
+    ) -> None:
+        self._config, self._folder, self._fingerprint = config, folder, fingerprint
+        self._device = choose_device()
+        self._precision = choose_precision(self._device, config.precision)
+        self._task = task.to(self._device)
+        self._sampler = ChunkSampler(num_utterances, config, seed)
+        self._loader = chunk_loader(dataset, self._sampler, config.reader_workers)
+        self._total_steps = config.epochs * len(self._sampler)
+        self._optimiser = torch.optim.AdamW(
+            task.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+        )
+        self._schedule = torch.optim.lr_scheduler.OneCycleLR(
+            self._optimiser, config.learning_rate, total_steps=self._total_steps, pct_start=config.warmup
+        )
+        self._step = 0
+        self._history: list[dict[str, float]] = []
+
+    def run(self) -> None:
+        """Trains to the end.
+
+        Raises:
+            UserError: the loss is not a finite number.
+        """
+        self._resume()
+        progress = Progress(self._total_steps, "steps")
+        progress.resume(self._step)
+        logging.info(
+            "training on %s in %s: %d epochs of %d batches",
+            self._device, str(self._precision).removeprefix("torch."), self._config.epochs, len(self._sampler),
+        )
+        self._task.train()
+        last_saved = time.monotonic()
+        while self._step < self._total_steps:
+            epoch, self._sampler.first_batch = divmod(self._step, len(self._sampler))
+            self._sampler.epoch = epoch
+            start, losses, watched = time.monotonic(), [], []
+            for features, utterances in self._loader:
+                loss, watch = self._train_step(features.to(self._device), utterances.to(self._device))
+                losses.append(loss)
+                watched.append(watch)
+                self._step += 1
+                if len(losses) % 10 == 0 or self._step == self._total_steps:
+                    value = self._finite_mean(losses[-10:])
+                    progress.update(self._step - progress.done, f"epoch {epoch + 1}, loss {value:.3f}")
+                if time.monotonic() - last_saved > 60 * self._config.checkpoint_minutes:
+                    self._save()
+                    last_saved = time.monotonic()
+            seconds = time.monotonic() - start
+            speech = len(losses) * features.shape[0] * features.shape[1] * _FRAME_SECONDS
+            self._history.append({
+                "epoch": epoch + 1,
+                "loss": self._finite_mean(losses),
+                self._task.watched: torch.stack(watched).mean().item(),
+                "learning_rate": self._schedule.get_last_lr()[0],
+                "seconds": round(seconds, 2),
+                "times_real_time": round(speech / seconds, 1),
+            })
+            logging.info(
+                "epoch %(epoch)d: loss %(loss).4f, {0} %({0}).4f, %(times_real_time).0f x real time".format(
+                    self._task.watched
+                ), self._history[-1],
+            )
+            self._write_history()
+            self._save()
+            last_saved = time.monotonic()
+        self._task.eval()
+
+    def _train_step(
+        self, features: torch.Tensor, utterances: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        mixed = self._precision != torch.float32
+        with torch.autocast(self._device.type, self._precision, enabled=mixed):
+            loss, watch = self._task(features, utterances)
+        self._optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self._task.parameters(), self._config.max_gradient_norm)
+        self._optimiser.step()
+        self._schedule.step()
+        return loss.detach(), watch.detach()
+
+    def _finite_mean(self, losses: list[torch.Tensor]) -> float:
+        value = torch.stack(losses).mean().item()
+        if not value < float("inf"):
+            raise UserError(
+                f"the loss became {value} at step {self._step}: lower training.learning_rate "
+                f"(now {self._config.learning_rate})"
+            )
+        return value
+
+    @property
+    def _last(self) -> Path:
+        return self._folder / "checkpoints" / "last.pt"
+
+    def _save(self) -> None:
+        checkpoint.save(self._last, {
+            "fingerprint": self._fingerprint,
+            "step": self._step,
+            "task": self._task.state_dict(),
+            "optimiser": self._optimiser.state_dict(),
+            "schedule": self._schedule.state_dict(),
+            "random": torch.get_rng_state(),
+            "history": self._history,
+        })
+
+    def _resume(self) -> None:
+        state = checkpoint.load(self._last)
+        if state is None:
+            return
+        if state["fingerprint"] != self._fingerprint:
+            logging.info("%s is of another configuration or other data: training from the beginning", self._last)
+            return
+        self._task.load_state_dict(state["task"])
+        self._optimiser.load_state_dict(state["optimiser"])
+        self._schedule.load_state_dict(state["schedule"])
+        torch.set_rng_state(state["random"])
+        self._step, self._history = state["step"], state["history"]
+        logging.info("going on from step %d of %d", self._step, self._total_steps)
+
+    def _write_history(self) -> None:
+        path = self._folder / "log" / "training.csv"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(path, "w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, self._history[0].keys())
+            writer.writeheader()
+            writer.writerows(self._history)

@@ -1,0 +1,25 @@
+"""What all tests share: the library on the path, and the folders with Kaldi's own output."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "pyscripts"))
+
+
+@pytest.fixture(scope="session")
+def golden() -> Path:
+    """The small files in ``tests/golden``, one folder a kind."""
+    return ROOT / "tests" / "golden"
+
+
+@pytest.fixture(scope="session")
+def oracle() -> Path:
+    """The full set of Kaldi's outputs, of which ``golden`` holds a part; skips where it is not."""
+    folder = Path(os.environ.get("XVKD_ORACLE", ROOT.parent / "shared" / "kaldi_oracle"))
+    if not folder.is_dir():
+        pytest.skip(f"{folder}: no such folder; set XVKD_ORACLE to the folder with Kaldi's outputs")
+    return folder
