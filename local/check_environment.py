@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Says whether this Python has the packages of a requirements file, without importing them.
+"""Says whether this Python has the packages of requirements files, without importing them.
 
-usage: check_environment.py REQUIREMENTS
+usage: check_environment.py REQUIREMENTS...
 
-REQUIREMENTS has lines "name>=version" and comments. Prints what is missing and returns 1, or returns 0.
-Needs nothing but Python's own library.
+Each file has lines "name>=version" or "name==version", which both mean at least that version here. Prints
+what is missing and returns 1, or returns 0. Needs nothing but Python's own library.
 """
 
 import re
@@ -19,7 +19,7 @@ def numbers(text: str) -> tuple[int, ...]:
 
 
 def problem(requirement: str) -> str | None:
-    name, least = requirement.split(">=")
+    name, least = re.split(r">=|==", requirement)
     try:
         found = version(name)
     except PackageNotFoundError:
@@ -28,9 +28,10 @@ def problem(requirement: str) -> str | None:
 
 
 def main() -> None:
-    if sys.version_info < (3, 10):
+    if sys.version_info < (3, 10):  # noqa: UP036 (any Python may run this)
         sys.exit(f"Python {sys.version.split()[0]} is older than 3.10")
-    lines = [line.split("#")[0].strip() for line in Path(sys.argv[1]).read_text(encoding="utf-8").splitlines()]
+    text = "\n".join(Path(path).read_text(encoding="utf-8") for path in sys.argv[1:])
+    lines = [line.split("#")[0].strip() for line in text.splitlines()]
     problems = [found for found in (problem(line) for line in lines if line) if found]
     if problems:
         sys.exit("; ".join(problems))

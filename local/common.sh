@@ -1,8 +1,8 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034
 # What run.sh and every stage share; sourced with the command line's arguments from any folder. Afterwards
 # the options are variables, the environment is set, and the current folder is the root of the project.
 called_from="$PWD"
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 
 log() { printf '%s %s\n' "$(date '+%H:%M:%S')" "$*" >&2; }
 die() { printf '%s: error: %s\n' "$(basename "$0")" "$*" >&2; exit 1; }
@@ -57,7 +57,8 @@ for _name in audio data_root exp_root; do
     printf -v "$_name" '%s' "$called_from/${!_name}"
   fi
 done
-cores="$(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)"
+# nproc heeds OMP_NUM_THREADS, which a calling script may have set for its jobs.
+cores="$(env -u OMP_NUM_THREADS nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)"
 [ "$nj" -gt 0 ] || nj="$cores"
 unset _name _kind _i _j
 

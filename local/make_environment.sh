@@ -1,24 +1,32 @@
 #!/usr/bin/env bash
 # Makes the project's own Python environment in .venv, unless the active one has the packages.
 #
-# usage: local/make_environment.sh MINIMUM REQUIREMENTS...
-#   MINIMUM        requirements that an active environment must meet to be used as it is
-#   REQUIREMENTS   what is installed otherwise, pinned
+# usage: local/make_environment.sh [--dev]
+#   --dev   with what tests and linters need
+#
+# requirements-min.txt says when an active environment is used as it is; requirements.txt (and, with --dev,
+# requirements-dev.txt) what is installed otherwise.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-if [ "${1:-}" = --help ] || [ $# -lt 2 ]; then
-  sed -n '2,/^set/{s/^# \{0,1\}//p}' "$0" | sed '$d'
-  exit "$([ "${1:-}" = --help ] && echo 0 || echo 1)"
-fi
-minimum="$1"
-shift
+minimum=(requirements-min.txt) pinned=(requirements.txt)
+case "${1:-}" in
+  "") ;;
+  --dev) minimum+=(requirements-dev.txt) pinned+=(requirements-dev.txt) ;;
+  --help) sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//p}' "$0"; exit 0 ;;
+  *) echo "make_environment.sh: error: '$1': unknown option (see --help)" >&2; exit 1 ;;
+esac
 
-if python3 local/check_environment.py "$minimum" 2>/dev/null && [ "$(command -v python3)" != "$PWD/.venv/bin/python3" ]; then
+if [ "$(command -v python3)" != "$PWD/.venv/bin/python3" ] \
+  && python3 local/check_environment.py "${minimum[@]}" 2>/dev/null; then
   echo "environment: $(command -v python3) has what is needed" >&2
   exit 0
 fi
-wanted="$(cat "$@")"
-if [ -x .venv/bin/python3 ] && [ "$wanted" = "$(cat .venv/installed.txt 2>/dev/null)" ]; then
+# .venv/installed keeps a copy of what was installed, file by file.
+missing=()
+for file in "${pinned[@]}"; do
+  cmp -s "$file" ".venv/installed/$file" || missing+=("$file")
+done
+if [ "${#missing[@]}" -eq 0 ]; then
   echo "environment: up to date: .venv" >&2
   exit 0
 fi
@@ -37,12 +45,11 @@ fi
 echo "environment: making .venv with $("$python" --version) (a minute or more: PyTorch is large)" >&2
 if [ ! -x .venv/bin/pip ] && ! "$python" -m venv .venv; then
   echo "error: '$python -m venv' failed; on Debian and Ubuntu the package python3-venv has it; or activate an" \
-    "environment (conda, virtualenv) with what $minimum lists" >&2
+    "environment (conda, virtualenv) with what requirements-min.txt lists" >&2
   exit 1
 fi
 quiet=(--quiet)
 if [ -t 2 ]; then quiet=(); fi
-requirements=()
-for file in "$@"; do requirements+=(-r "$file"); done
-.venv/bin/python3 -m pip install --disable-pip-version-check "${quiet[@]}" "${requirements[@]}"
-printf '%s\n' "$wanted" >.venv/installed.txt
+.venv/bin/python3 -m pip install --disable-pip-version-check "${quiet[@]}" "${pinned[@]/#/--requirement=}"
+mkdir -p .venv/installed
+cp "${pinned[@]}" .venv/installed

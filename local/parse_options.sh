@@ -10,8 +10,10 @@ while [ $# -gt 0 ]; do
   _option="${1%%=*}"
   _name="${_option#--}"
   _name="${_name//-/_}"
-  [[ "$_name" =~ ^[a-z_]+$ ]] && grep -qx "$_name" <<<"$allowed_options" \
-    || die "$_option: unknown option (see --help)"
+  # shellcheck disable=SC2154
+  if [[ ! "$_name" =~ ^[a-z_]+$ ]] || ! grep -qx "$_name" <<<"$allowed_options"; then
+    die "$_option: unknown option (see --help)"
+  fi
   if [ "$1" != "$_option" ]; then
     _value="${1#*=}"
     shift

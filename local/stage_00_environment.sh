@@ -5,4 +5,4 @@ set -euo pipefail
 # shellcheck source=local/common.sh
 . "$(dirname "$0")/common.sh"
 
-run local/make_environment.sh requirements-min.txt requirements.txt
+run local/make_environment.sh

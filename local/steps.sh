@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2034
+# shellcheck shell=bash disable=SC2034,SC2154
 # Steps that are done once. A step that ended leaves DONE, its fingerprint (local/fingerprint.py); it is done
 # again only if its command or an input changed, or with --force.
 #   step DONE TITLE [--input FILE]... -- COMMAND...    runs a shell function that calls a launcher

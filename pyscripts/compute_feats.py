@@ -6,12 +6,12 @@ never dithers.
 """
 
 from xvkd import cli, config
+from xvkd.errors import UserError
 from xvkd.features.audio import read_audio
 from xvkd.features.extraction import FeatureConfig, FeatureExtractor
 from xvkd.kaldi.archives import ArchiveWriter
 from xvkd.kaldi.specifiers import input_script, output_pair
 from xvkd.kaldi.tables import read_table, slice_part
-from xvkd.errors import UserError
 from xvkd.progress import Progress
 
 

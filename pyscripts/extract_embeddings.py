@@ -10,8 +10,8 @@ from pathlib import Path
 
 from xvkd import cli
 from xvkd import config as configuration
-from xvkd.errors import UserError
 from xvkd.distillation.levels import parse_levels
+from xvkd.errors import UserError
 from xvkd.features.network_input import InputConfig
 from xvkd.kaldi.archives import ArchiveWriter
 from xvkd.kaldi.datadir import DataDir

@@ -6,6 +6,7 @@ import pytest
 from scipy.stats import multivariate_normal, norm
 
 from xvkd.backend import plda as plda_module
+from xvkd.backend import products
 from xvkd.backend.plda import Plda
 from xvkd.backend.transforms import apply_affine, length_normalise
 from xvkd.errors import UserError
@@ -170,7 +171,10 @@ def test_scores_do_not_depend_on_how_trials_are_worked_on(rng, monkeypatch, shar
     given = norm((gain * enrol)[models], np.sqrt(variance)[models]).logpdf(test[utterances])
     without = norm(0, np.sqrt(1 + model.psi)).logpdf(test[utterances])
     expected = np.sum(given - without, axis=1)
-    monkeypatch.setattr(plda_module, "TABLE_CELLS", 120 * 7)
+    for module in (plda_module, products):
+        monkeypatch.setattr(module, "TABLE_CELLS", 120 * 7)
+    monkeypatch.setattr(products, "ROWS_PER_BLOCK", 20)
+    monkeypatch.setattr(products, "FEW_PER_ROW", 3)
     ours = model.score_trials(enrol, counts, test, models, utterances, chunk)
     np.testing.assert_allclose(ours, expected, rtol=1e-9, atol=1e-9)
 

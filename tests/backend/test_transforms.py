@@ -6,7 +6,7 @@ import kaldiio
 import numpy as np
 import pytest
 
-from xvkd.backend.transforms import apply_affine, estimate_lda, length_normalise
+from xvkd.backend.transforms import apply_affine, estimate_lda, estimate_pca, length_normalise
 from xvkd.errors import UserError
 from xvkd.kaldi.archives import read_matrix, read_vector
 
@@ -97,6 +97,18 @@ def test_large_embeddings_go_through_pca(rng):
     transform = estimate_lda(vectors, labels, 5, 0.0, pca_dim=8)
     assert transform.shape == (5, 41)
     np.testing.assert_allclose(np.abs(apply_affine(transform, vectors)), np.abs(expected), atol=1e-8)
+
+
+def test_pca_whitens_what_the_vectors_fill_and_takes_the_largest_first(rng, caplog):
+    source, _ = speaker_data(rng, 30, 6, 5)
+    embeddings = source @ rng.standard_normal((5, 20)) + 7
+    projected = apply_affine(estimate_pca(embeddings, 8), embeddings)
+    assert projected.shape == (180, 5) and "8 dimensions asked for, 5 used" in caplog.text
+    np.testing.assert_allclose(projected.mean(axis=0), 0, atol=1e-9)
+    np.testing.assert_allclose(projected.T @ projected / 180, np.eye(5), atol=1e-9)
+    left = np.linalg.svd(embeddings - embeddings.mean(axis=0), full_matrices=False)[0][:, :2]
+    largest = apply_affine(estimate_pca(embeddings, 2), embeddings)
+    np.testing.assert_allclose(np.abs(largest), np.abs(left) * np.sqrt(180), atol=1e-8)
 
 
 def test_unusable_data_is_told(rng, caplog):

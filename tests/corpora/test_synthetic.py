@@ -238,6 +238,15 @@ def test_missing_or_broken_espeak_is_explained(monkeypatch, tmp_path):
         espeak.Synthesiser()
 
 
+def test_long_temporary_path_is_refused(monkeypatch, tmp_path):
+    deep = tmp_path / ("x" * 100) / ("y" * 100)
+    deep.mkdir(parents=True)
+    monkeypatch.setattr("tempfile.tempdir", str(deep))
+    with pytest.raises(UserError, match="TMPDIR"), espeak.Synthesiser():
+        pass
+    assert not list(deep.iterdir())
+
+
 def test_a_crash_of_espeak_is_an_error_and_leaves_nothing(monkeypatch, tmp_path):
     def crash(*_):
         os.kill(os.getpid(), signal.SIGKILL)

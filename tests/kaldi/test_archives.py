@@ -282,6 +282,20 @@ def test_nothing_has_its_final_name_before_the_end(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["x.ark", "x.scp"]
 
 
+def test_killed_between_the_two_names_no_old_script_describes_the_new_archive(saved, monkeypatch):
+    replace = os.replace
+
+    def killed(source, target):
+        if str(target).endswith(".scp"):
+            raise KeyboardInterrupt
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        write_two(saved, a=np.zeros(7))
+    assert [path.name for path in saved.iterdir()] == ["x.ark"]
+
+
 def test_a_full_disk_is_told_and_leaves_nothing(tmp_path):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, hard))

@@ -18,14 +18,14 @@ MEAN, TRANSFORM, PLDA = "mean.vec", "transform.mat", "plda"
 
 @dataclass
 class BackendConfig:
-    """How a back end is trained and scores are made; conf/backend.yaml says what each key means."""
+    """Schema of ``conf/backend.yaml``, which says what each key means."""
 
     lda_dim: int = limits(low=1)
     pca_dim: int = limits(low=1)
     total_covariance_factor: float = limits(low=0, high=1)
     num_em_iters: int = limits(low=1)
-    normalize_length: bool = limits()
-    simple_length_normalization: bool = limits()
+    normalize_length: bool
+    simple_length_normalization: bool
     smoothing: float = limits(low=0)
     scorings: list[str] = choices(*SCORINGS)
 

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.linalg import solve_triangular
 
 from xvkd.backend.products import TABLE_CELLS, pair_products
-from xvkd.backend.statistics import ROWS_AT_ONCE, SpeakerStatistics
+from xvkd.backend.statistics import ROWS_AT_ONCE, SpeakerStatistics, mean_and_covariance
 from xvkd.errors import UserError
 
 
@@ -163,9 +163,8 @@ class Plda:
         """
         if vectors.ndim != 2 or not len(vectors) or vectors.shape[1] != len(self.mean):
             raise UserError(f"PLDA adaptation: {vectors.shape} vectors for {len(self.mean)} dimensions")
-        mean = vectors.mean(axis=0, dtype=np.float64)
-        centred, shift = vectors - mean, mean - self.mean
-        covariance = centred.T @ centred / len(vectors) + mean_diff_scale * np.outer(shift, shift)
+        mean, covariance = mean_and_covariance(vectors)
+        covariance += mean_diff_scale * np.outer(mean - self.mean, mean - self.mean)
         # Where the model's own W + B is unit, eigenvalues above 1 are the excess.
         scale = np.sqrt(1 + self.psi)[:, None]
         unit = self.transform / scale

@@ -3,9 +3,10 @@
 import numpy as np
 
 # A block of the full table of products is computed where trials fill more than this share of it:
-# a matrix product does about thirty cells in the time that fetching one pair's vectors takes.
+# a matrix product does about twenty cells in the time that fetching one pair's vectors takes.
 DENSE_SHARE = 0.05
 TABLE_CELLS = 1 << 20
+ROWS_PER_BLOCK = 512
 # Below this many trials a row, all pairs of a block are fetched at once instead of row by row.
 FEW_PER_ROW = 16
 PAIRS_AT_ONCE = 256
@@ -54,22 +55,29 @@ def _sorted_products(
     products = np.empty(len(rows))
     starts = np.flatnonzero(np.diff(rows, prepend=-1))
     ends = np.append(starts[1:], len(rows))
-    rows_per_block = max(1, TABLE_CELLS // len(right))
-    for first in range(0, len(starts), rows_per_block):
-        block = slice(first, first + rows_per_block)
+    first = 0
+    while first < len(starts):
+        block = slice(first, first + ROWS_PER_BLOCK)
         span = slice(starts[block][0], ends[block][-1])
-        distinct, counts = rows[starts[block]], (ends - starts)[block]
         low, high = columns[span].min(), columns[span].max() + 1
-        trials = span.stop - span.start
-        if trials > DENSE_SHARE * len(distinct) * (high - low):
-            table = left[distinct] @ right[low:high].T
-            cells = np.repeat(np.arange(len(distinct)) * (high - low) - low, counts) + columns[span]
+        num_rows, trials = len(starts[block]), span.stop - span.start
+        dense = trials > DENSE_SHARE * num_rows * (high - low)
+        if dense and num_rows * (high - low) > TABLE_CELLS:
+            # The table is made of as many rows as the memory allows.
+            num_rows = max(1, TABLE_CELLS // (high - low))
+            block = slice(first, first + num_rows)
+            span = slice(span.start, ends[block][-1])
+        if dense:
+            table = left[rows[starts[block]]] @ right[low:high].T
+            offsets = np.arange(num_rows) * (high - low) - low
+            cells = np.repeat(offsets, (ends - starts)[block]) + columns[span]
             products[span] = table.ravel()[cells]
-        elif trials > FEW_PER_ROW * len(distinct):
-            for row, start, end in zip(distinct, starts[block], ends[block], strict=True):
-                products[start:end] = right[columns[start:end]] @ left[row]
+        elif trials > FEW_PER_ROW * num_rows:
+            for start, end in zip(starts[block], ends[block], strict=True):
+                products[start:end] = right[columns[start:end]] @ left[rows[start]]
         else:
             for start in range(span.start, span.stop, PAIRS_AT_ONCE):
                 part = slice(start, min(start + PAIRS_AT_ONCE, span.stop))
                 products[part] = np.einsum("td,td->t", left[rows[part]], right[columns[part]])
+        first += num_rows
     return products

@@ -59,6 +59,8 @@ def score(
 def _average(enrolments: Sequence[tuple[str, Sequence[int]]], embeddings: np.ndarray) -> np.ndarray:
     """(M, D) float64: the mean of each model's embeddings."""
     counts = np.array([len(rows) for _, rows in enrolments], dtype=np.int64)
+    if not enrolments:
+        raise UserError("no models are enrolled; the list of trials is empty")
     if not counts.all():
         model = enrolments[int(np.argmin(counts))][0]
         raise UserError(f"model '{model}' has no enrolment utterance; give it one or drop its trials")

@@ -75,3 +75,15 @@ class SpeakerStatistics:
         """(D, D) sum over utterances of the outer product of (speaker's mean - mean)."""
         centred = (self.means - self.mean) * np.sqrt(self.counts)[:, None]
         return centred.T @ centred
+
+
+def mean_and_covariance(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The mean (D,) and covariance (D, D) of vectors (N, D), float64, in bounded memory."""
+    mean = vectors.mean(axis=0, dtype=np.float64)
+    if not np.isfinite(mean).all():
+        raise UserError("back end: embeddings with NaN or infinity; compute them again")
+    covariance = np.zeros((len(mean),) * 2)
+    for start in range(0, len(vectors), ROWS_AT_ONCE):
+        centred = vectors[start : start + ROWS_AT_ONCE] - mean
+        covariance += centred.T @ centred
+    return mean, covariance / len(vectors)

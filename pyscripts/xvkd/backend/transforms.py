@@ -1,11 +1,11 @@
-"""Linear discriminant analysis, affine maps and length normalisation, as Kaldi defines them."""
+"""LDA, PCA, affine maps and length normalisation, as Kaldi defines them."""
 
 import logging
 
 import numpy as np
 from scipy.linalg import eigh
 
-from xvkd.backend.statistics import ROWS_AT_ONCE, SpeakerStatistics
+from xvkd.backend.statistics import ROWS_AT_ONCE, SpeakerStatistics, mean_and_covariance
 from xvkd.errors import UserError
 
 # Within-speaker variances below this share of the largest one are raised to it; Kaldi's
@@ -69,12 +69,37 @@ def estimate_lda(
     return np.column_stack([linear, -linear @ statistics.mean])
 
 
+def estimate_pca(vectors: np.ndarray, dim: int) -> np.ndarray:
+    """Estimates a PCA with whitening: the principal directions, each with unit variance.
+
+    Args:
+        vectors: (N, D) embeddings.
+        dim: directions to keep; capped, with a warning, by the vectors' numerical rank.
+
+    Returns:
+        (k, D + 1) float64: a linear map, most variance first, and, last column, an offset that takes
+        the vectors' mean to 0. Rows are defined up to their sign.
+
+    Raises:
+        UserError: NaN or infinity, or no variance at all.
+    """
+    mean, covariance = mean_and_covariance(vectors)
+    basis = _principal_directions(covariance, dim)
+    if basis.shape[1] < dim:
+        logging.warning(
+            "PCA: %d dimensions asked for, %d used: the %d-dimensional embeddings span no more",
+            dim, basis.shape[1], vectors.shape[1],
+        )  # fmt: skip
+    linear = (basis / np.sqrt(np.einsum("dk,dk->k", basis, covariance @ basis))).T
+    return np.column_stack([linear, -linear @ mean])
+
+
 def _principal_directions(covariance: np.ndarray, most: int) -> np.ndarray:
     """(D, r) orthonormal: the directions of most variance, without those that hold none."""
     size = len(covariance)
     variances, directions = eigh(covariance, subset_by_index=[max(0, size - most), size - 1])
     if variances[-1] <= 0:
-        raise UserError("LDA: all embeddings are the same; the network that made them has not learnt")
+        raise UserError("LDA or PCA: all embeddings are the same; the network that made them has not learnt")
     return directions[:, variances > RANK_TOLERANCE**2 * variances[-1]][:, ::-1]
 
 
@@ -124,20 +149,3 @@ def length_normalise(vectors: np.ndarray) -> np.ndarray:
         lengths[zeros] = 1.0
     vectors *= (np.sqrt(vectors.shape[1]) / lengths)[:, None]
     return vectors
-
-
-def estimate_pca(vectors: np.ndarray, dim: int) -> np.ndarray:
-    """Estimates a PCA with whitening: the principal directions, each with unit variance.
-
-    Args:
-        vectors: (N, D).
-        dim: directions to keep; capped by the vectors' numerical rank.
-
-    Returns:
-        (k, D + 1) float64: a linear map and, last column, an offset that takes the vectors' mean to 0.
-    """
-    mean = vectors.mean(axis=0, dtype=np.float64)
-    covariance = np.cov(vectors.astype(np.float64), rowvar=False, bias=True).reshape(len(mean), len(mean))
-    basis = _principal_directions(covariance, dim)
-    linear = (basis / np.sqrt(np.einsum("ij,ij->j", basis, covariance @ basis))).T
-    return np.column_stack([linear, -linear @ mean])

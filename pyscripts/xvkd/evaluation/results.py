@@ -34,7 +34,9 @@ def collect(experiment: str | Path, corpus: str) -> list[Record]:
             system = _system(folder, level, corpus)
             figures = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
-            raise UserError(f"{folder}: config.yaml or metrics.json is damaged ({error}); repeat stage 4 to 9") from None
+            raise UserError(
+                f"{folder}: config.yaml or metrics.json is damaged ({error}); repeat stages 4 to 9"
+            ) from None
         for name, scorings in figures.items():
             records += [{**system, "set": name, "scoring": key, **value} for key, value in scorings.items()]
     if not records:

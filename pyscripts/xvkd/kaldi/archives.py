@@ -6,7 +6,7 @@ import stat
 import struct
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -277,8 +277,17 @@ class ArchiveWriter:
         with ExitStack() as stack:
             self._lines = stack.enter_context(atomic_write(self.scp))
             self._data = stack.enter_context(atomic_write(self.ark, "wb"))
+            stack.enter_context(self._without_old_script())
             self._stack = stack.pop_all()
         return self
+
+    @contextmanager
+    def _without_old_script(self) -> Iterator[None]:
+        """Removes an older script before the new archive has its name: it would misread that one."""
+        yield
+        self._data.flush()
+        self._lines.flush()
+        Path(self.scp).unlink(missing_ok=True)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

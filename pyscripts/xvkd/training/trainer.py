@@ -60,9 +60,10 @@ class Trainer:
         self._resume()
         progress = Progress(self._total_steps, "steps")
         progress.resume(self._step)
+        precision = str(self._precision).removeprefix("torch.")
         logging.info(
             "training on %s in %s: %d epochs of %d batches",
-            self._device, str(self._precision).removeprefix("torch."), self._config.epochs, len(self._sampler),
+            self._device, precision, self._config.epochs, len(self._sampler),
         )
         self._task.train()
         last_saved = time.monotonic()
@@ -91,11 +92,7 @@ class Trainer:
                 "seconds": round(seconds, 2),
                 "times_real_time": round(speech / seconds, 1),
             })
-            logging.info(
-                "epoch %(epoch)d: loss %(loss).4f, {0} %({0}).4f, %(times_real_time).0f x real time".format(
-                    self._task.watched
-                ), self._history[-1],
-            )
+            logging.info("; ".join(f"{name} {value:.4g}" for name, value in self._history[-1].items()))
             self._write_history()
             self._save()
             last_saved = time.monotonic()
@@ -143,7 +140,7 @@ class Trainer:
         if state is None:
             return
         if state["fingerprint"] != self._fingerprint:
-            logging.info("%s is of another configuration or other data: training from the beginning", self._last)
+            logging.info("%s is of another configuration or data: training from the beginning", self._last)
             return
         self._task.load_state_dict(state["task"])
         self._optimiser.load_state_dict(state["optimiser"])

@@ -32,6 +32,7 @@ _CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctype
 _DATA = ("phondata", "phonindex", "phontab", "intonations", "en_dict")  # all that English needs
 _LANGUAGES = "lang/gmw"
 _LOUDNESS = 40  # percent; much louder, its automatic gain control would pump
+_LONGEST_PATH = 155  # bytes, of a data directory; eSpeak NG cuts longer ones
 _SECONDS = 300  # after which a child counts as hung; it needs a fraction of one
 _REMEDY = "install it again: python -m pip install --force-reinstall espeakng-loader"
 
@@ -59,7 +60,7 @@ class Synthesiser:
     """eSpeak NG with a private data directory; use as a context manager.
 
     Raises:
-        UserError: eSpeak NG is not installed or does not load.
+        UserError: eSpeak NG is not installed or does not load, or TMPDIR is too long.
     """
 
     def __init__(self) -> None:
@@ -81,6 +82,9 @@ class Synthesiser:
     def __enter__(self) -> "Synthesiser":
         self._temporary = tempfile.TemporaryDirectory(prefix="espeak-")
         self._data = Path(self._temporary.name)
+        if len(os.fsencode(self._data)) > _LONGEST_PATH:
+            self._temporary.cleanup()
+            raise UserError(f"{self._data}: too long a path for eSpeak NG; set TMPDIR to a shorter one")
         # Links, and English only: eSpeak NG reads each language and variant file when it starts,
         # and a table of 350 voices is all it has.
         for name in _DATA:
@@ -155,7 +159,10 @@ class Synthesiser:
 
         rate = library.espeak_Initialize(_SYNCHRONOUS, 0, os.fsencode(self._data), _DO_NOT_EXIT)
         if rate != SAMPLING_RATE:
-            raise RuntimeError(f"espeak_Initialize returned {rate}, not {SAMPLING_RATE} Hz; {_REMEDY}")
+            raise RuntimeError(
+                f"espeak_Initialize returned {rate}, not {SAMPLING_RATE} Hz, for {self._data}; if that "
+                f"folder was removed meanwhile, start again, else {_REMEDY}"
+            )
         library.espeak_ng_SetRandSeed(ctypes.c_long(seed))
         library.espeak_SetSynthCallback(collect)
         spoken, current = [], None
