@@ -3,8 +3,8 @@
 
 usage: check_environment.py REQUIREMENTS...
 
-Each file has lines "name>=version" or "name==version", which both mean at least that version here. Prints
-what is missing and returns 1, or returns 0. Needs nothing but Python's own library.
+Each file has lines "name>=version" or "name==version", which both mean at least that version here, perhaps
+with a marker on python_version. Prints what is missing and returns 1, or returns 0. Needs nothing but Python's own library.
 """
 
 import re
@@ -14,12 +14,26 @@ from pathlib import Path
 
 
 def numbers(text: str) -> tuple[int, ...]:
-    """The leading numbers of a version: 2.13.0+cpu -> (2, 13, 0)."""
-    return tuple(int(part) for part in re.findall(r"\d+", re.match(r"[\d.]*", text)[0]))
+    """The leading numbers of a version, without zeros at the end: 2.13.0+cpu -> (2, 13), so that 2.0 is 2."""
+    parts = [int(part) for part in re.findall(r"\d+", re.match(r"[\d.]*", text)[0])]
+    while parts and parts[-1] == 0:
+        parts.pop()
+    return tuple(parts)
+
+
+def applies(marker: str) -> bool:
+    """Whether a marker such as python_version >= "3.11" holds; an empty one does."""
+    if not marker:
+        return True
+    comparison, least = re.fullmatch(r'python_version (<|>=) "([\d.]+)"', marker.strip()).groups()
+    return (sys.version_info[:2] >= numbers(least)) == (comparison == ">=")
 
 
 def problem(requirement: str) -> str | None:
-    name, least = re.split(r">=|==", requirement)
+    requirement, _, marker = requirement.partition(";")
+    if not applies(marker):
+        return None
+    name, least = re.split(r">=|==", requirement.strip())
     try:
         found = version(name)
     except PackageNotFoundError:

@@ -2,14 +2,19 @@
 # What run.sh and every stage share; sourced with the command line's arguments from any folder. Afterwards
 # the options are variables, the environment is set, and the current folder is the root of the project.
 called_from="$PWD"
+unset CDPATH
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
+# Launchers end their jobs when one of these processes, run.sh and the stage, is killed.
+export XVKD_CALLERS="${XVKD_CALLERS:+$XVKD_CALLERS }$$"
 
 log() { printf '%s %s\n' "$(date '+%H:%M:%S')" "$*" >&2; }
 die() { printf '%s: error: %s\n' "$(basename "$0")" "$*" >&2; exit 1; }
+# choices FOLDER SUFFIX: the names that its files give to choose from.
+choices() { basename -a -s "$2" "$1"/*"$2" | paste -sd' '; }
 
 # The comments beside the options are their documentation: --help prints them.
 usage() {
-  sed -n '2,/^[^#]/{s/^# \{0,1\}//p}' "$0"
+  (cd "$called_from" && sed -n '2,/^[^#]/{s/^# \{0,1\}//p}' "$0")
   printf '\noptions, with their defaults (those of the preset %s last):\n' "$preset"
   sed -n 's/^\([a-z_]*\)=\("[^"]*"\|[^ ]*\) *# \(.*\)/\1|\2|\3/p' local/options.sh "conf/presets/$preset.sh" \
     | while IFS='|' read -r name value text; do
@@ -29,7 +34,7 @@ for ((_i = 1; _i <= $#; _i++)); do
   esac
 done
 [[ "$preset" =~ ^[A-Za-z0-9_]+$ && -f "conf/presets/$preset.sh" ]] \
-  || die "--preset '$preset': no such preset (there are: $(cd conf/presets && printf '%s ' *.sh | sed 's/\.sh//g'))"
+  || die "--preset '$preset': no such preset (there are: $(choices conf/presets .sh))"
 # shellcheck source=conf/presets/mini.sh
 . "conf/presets/$preset.sh"
 arguments=("$@")
@@ -40,27 +45,33 @@ set -- "${arguments[@]}"
 if "$help"; then usage; exit 0; fi
 
 for _name in stage stop_stage seed nj; do
-  [[ "${!_name}" =~ ^[0-9]+$ ]] || die "--${_name//_/-} '${!_name}': expected a whole number of at least 0"
+  [[ "${!_name}" =~ ^[0-9]{1,9}$ ]] || die "--${_name//_/-} '${!_name}': expected a whole number of at least 0"
+  printf -v "$_name" '%d' "$((10#${!_name}))"
 done
+((stage <= stop_stage)) || die "--stage $stage: comes after --stop-stage $stop_stage, so that nothing would run"
+[[ "$skip_stages" =~ ^[0-9\ ]*$ ]] \
+  || die "--skip-stages '$skip_stages': expected stages with spaces between, such as \"2 11\""
 for _name in corpus teacher student; do
   case "$_name" in corpus) _kind=corpora ;; *) _kind="${_name}s" ;; esac
   [[ "${!_name}" =~ ^[A-Za-z0-9_]+$ && -f "conf/$_kind/${!_name}.yaml" ]] \
-    || die "--$_name '${!_name}': no such file as conf/$_kind/${!_name}.yaml (there are: $(cd "conf/$_kind" && printf '%s ' *.yaml | sed 's/\.yaml//g'))"
-done
-for _name in $losses; do
-  [ -f "conf/losses/$_name.yaml" ] \
-    || die "--losses '$_name': no such file as conf/losses/$_name.yaml (there are: $(cd conf/losses && printf '%s ' *.yaml | sed 's/\.yaml//g'))"
+    || die "--$_name '${!_name}': no such file as conf/$_kind/${!_name}.yaml (there are: $(choices "conf/$_kind" .yaml))"
 done
 for _name in audio data_root exp_root; do
-  # Folders on the command line are meant from where the user stands.
-  if [ -n "${!_name}" ] && [[ "${!_name}" != /* ]] && [ "$called_from" != "$PWD" ]; then
-    printf -v "$_name" '%s' "$called_from/${!_name}"
+  # A launcher would put a job's number in the place of JOB; a comma parts an archive from its script file.
+  [[ "${!_name}" != *JOB* && "${!_name}" != *,* ]] \
+    || die "--${_name//_/-} '${!_name}': neither 'JOB' nor a comma may stand in the name"
+  # Folders on the command line are meant from where the user stands. A folder has one name however it is
+  # written, and the same from everywhere, or what is up to date would be done again.
+  if [ -n "${!_name}" ]; then
+    _folder="${!_name}"
+    if [[ " $given_options " == *" $_name "* ]]; then _folder="$(cd "$called_from" && realpath -ms "$_folder")"; fi
+    printf -v "$_name" '%s' "$(realpath -ms --relative-base="$PWD" "$_folder")"
   fi
 done
 # nproc heeds OMP_NUM_THREADS, which a calling script may have set for its jobs.
 cores="$(env -u OMP_NUM_THREADS nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)"
 [ "$nj" -gt 0 ] || nj="$cores"
-unset _name _kind _i _j
+unset _folder _kind _i _j
 
 # shellcheck source=path.sh
 . ./path.sh
@@ -72,24 +83,29 @@ data="$data_root/$corpus"
 exp="$exp_root/$corpus"
 teacher_dir="$exp/teacher_${teacher}_s$seed"
 # "a=1 b=2" -> --set a=1 --set b=2
-overrides() { local word; for word in $1; do printf -- '--set\n%s\n' "$word"; done; }
+overrides() {
+  local word words
+  read -rd '' -a words <<<"$1" || true
+  for word in "${words[@]}"; do printf -- '--set\n%s\n' "$word"; done
+}
 mapfile -t corpus_overrides < <(overrides "$corpus_set")
+if [ -n "$audio" ]; then corpus_overrides+=(--set "options.audio=$audio"); fi
 mapfile -t teacher_overrides < <(overrides "$teacher_set")
 mapfile -t student_overrides < <(overrides "$student_set")
 
 # The folder of the student of a set of levels and a loss.
 student_dir() { printf '%s/student_%s_%s_%s_%s_s%s' "$exp" "$student" "$teacher" "$1" "$2" "$seed"; }
 
-# "levels loss" of every student that is asked for, a line each.
+# "levels loss" of every student that is asked for, a line each and each once.
 student_list() {
-  local levels loss
-  for levels in $students; do
-    if [ "$levels" = label ]; then
-      echo "label softmax"
-    else
-      for loss in $losses; do echo "$levels $loss"; done
-    fi
-  done
+  local spec loss
+  for spec in $students; do
+    case "$spec" in
+      label) echo "label softmax" ;;
+      *:*) echo "${spec%%:*} ${spec#*:}" ;;
+      *) for loss in $losses; do echo "$spec $loss"; done ;;
+    esac
+  done | awk '!seen[$0]++'
 }
 
 # Folder, level and title, with tabs between, of everything that is scored: each level of the teacher, each
@@ -104,6 +120,28 @@ systems() {
   done < <(student_list)
 }
 
+# The losses of the students that are asked for.
+distillation_losses() { student_list | sed -n '/^label /!s/.* //p' | sort -u; }
+
+mapfile -t _names < <(distillation_losses)
+for _name in "${_names[@]}"; do
+  [ -f "conf/losses/$_name.yaml" ] \
+    || die "loss '$_name': no such file as conf/losses/$_name.yaml (there are: $(choices conf/losses .yaml))"
+done
+
+# config_inputs FILE: --input FILE, and the same for the configuration files that it names.
+config_inputs() {
+  local key name
+  printf -- '--input\n%s\n' "$1"
+  while read -r key name; do
+    case "$key" in
+      base) config_inputs "$(dirname "$1")/$name.yaml" ;;
+      input) config_inputs "conf/inputs/$name.yaml" ;;
+      features | vad) config_inputs "conf/features/$name.yaml" ;;
+    esac
+  done < <(sed -n 's/^\(base\|input\|features\|vad\): *\([A-Za-z0-9_]*\).*/\1 \2/p' "$1")
+}
+
 # queue_extraction MODEL SET LEVELS TITLE
 queue_extraction() {
   queue "$1/embeddings/$2/.done" "$4" \
@@ -114,10 +152,13 @@ queue_extraction() {
 
 # The sets of the corpus, train first.
 data_sets() {
-  local path
-  for path in "$data/train" "$data"/*/; do
+  local path sets
+  sets="$(for path in "$data/train" "$data"/*/; do
     if [ -f "$path/utt2spk" ]; then basename "$path"; fi
-  done | awk '!seen[$0]++'
+  done | awk '!seen[$0]++')"
+  if [ -z "$sets" ] && "$dry_run"; then sets="train dev eval"; fi
+  [ -n "$sets" ] || die "$data: no data directories; run stage 1 first"
+  echo "$sets"
 }
 
 # shellcheck source=local/steps.sh

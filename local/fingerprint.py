@@ -6,12 +6,14 @@ usage: fingerprint.py DONE NEW [--input FILE]... -- COMMAND...
 The step's fingerprint is its command and the content of its inputs (of folders and of files over 64 MB:
 names, sizes and times). DONE is what the step left when it ended. Returns 0 if DONE has this fingerprint,
 unless the variable XVKD_FORCE is set. Otherwise writes the fingerprint to NEW, which becomes DONE when the
-step has ended, prints why, and returns 1; 2 if an input is missing. With NEW empty nothing is written, and
-inputs may be missing (for --dry-run). Needs nothing but Python's own library, so that asking costs little.
+step has ended, prints why, and returns 2; 1 if an input is missing or cannot be read. With NEW empty nothing
+is written, and inputs may be missing (for --dry-run). Needs nothing but Python's own library, so that asking
+costs little.
 """
 
 import hashlib
 import os
+import re
 import secrets
 import socket
 import sys
@@ -19,21 +21,29 @@ import time
 from pathlib import Path
 
 LARGEST_READ = 64 * 2**20
+MOST_NAMED = 3
+COMMENT = re.compile(rb"(^|\s)#[^\"']*$")
 
 
 def of_file(path: Path) -> str:
     status = path.stat()
     if status.st_size > LARGEST_READ:
         return f"{status.st_size}:{status.st_mtime_ns}"
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    content = path.read_bytes()
+    if path.suffix == ".yaml":
+        # Comments do not count: nobody wants to train again after mending one.
+        lines = (COMMENT.sub(b"", line).rstrip() for line in content.splitlines())
+        content = b"\n".join(line for line in lines if line)
+    return hashlib.sha256(content).hexdigest()
 
 
 def of_folder(path: Path) -> str:
     digest = hashlib.sha256()
-    for folder, folders, files in os.walk(path):
+    for folder, folders, files in os.walk(path, followlinks=True):
         folders.sort()
         for name in sorted(files):
-            status = os.stat(os.path.join(folder, name))
+            file = os.path.join(folder, name)
+            status = os.stat(file) if os.path.exists(file) else os.lstat(file)  # a link may lead nowhere
             digest.update(os.fsencode(f"{folder}/{name}:{status.st_size}:{status.st_mtime_ns}\n"))
     return digest.hexdigest()
 
@@ -43,27 +53,35 @@ def main() -> int:
     split = words.index("--")
     done, new, inputs, command = Path(words[0]), words[1], words[3:split:2], words[split + 1 :]
     lines = ["command " + " ".join(f"{word!r}" for word in command)]
-    for name in inputs:
-        path = Path(name)
-        if not path.exists() and new:
-            print(f"{name} is missing: run the earlier stages first (./run.sh without --stage)", file=sys.stderr)
-            return 2
-        lines.append(f"{name} {of_folder(path) if path.is_dir() else of_file(path) if path.exists() else 'missing'}")
+    for path in map(Path, inputs):
+        try:
+            lines.append(f"{path} {of_folder(path) if path.is_dir() else of_file(path)}")
+        except FileNotFoundError:
+            if new:
+                print(f"{path} is missing: run the stage that makes it (./run.sh without --stage; with --force if "
+                      "it says 'up to date')", file=sys.stderr)
+                return 1
+            lines.append(f"{path} missing")
     # The first line tells one run from another: what stands on this step is redone when it is redone.
-    old = done.read_text(encoding="utf-8").splitlines()[1:] if done.exists() else None
+    old = done.read_text(encoding="utf-8", errors="surrogateescape").splitlines()[1:] if done.exists() else None
     if old == lines and not os.environ.get("XVKD_FORCE"):
         return 0
     if old == lines:
         print("--force")
     elif old is not None:
-        changed = [line.split()[0] for line in lines if line not in old] or ["its list of inputs"]
-        print(f"changed since: {', '.join(changed)}")
+        new_lines = [line for line in lines if line not in old]
+        changed = ["command" if line == lines[0] else line.rsplit(" ", 1)[0] for line in new_lines]
+        more = f" and {len(changed) - MOST_NAMED} more" if len(changed) > MOST_NAMED else ""
+        print(f"changed since: {', '.join(changed[:MOST_NAMED]) or 'its list of inputs'}{more}")
     if new:
         Path(new).parent.mkdir(parents=True, exist_ok=True)
         head = f"# {time.strftime('%Y-%m-%d %H:%M:%S')} {socket.gethostname()} {secrets.token_hex(4)}"
-        Path(new).write_text("\n".join([head, *lines]) + "\n", encoding="utf-8")
-    return 1
+        Path(new).write_text("\n".join([head, *lines]) + "\n", encoding="utf-8", errors="surrogateescape")
+    return 2
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except OSError as error:
+        sys.exit(f"{error.filename}: {error.strerror}")

@@ -7,14 +7,15 @@
 # requirements-min.txt says when an active environment is used as it is; requirements.txt (and, with --dev,
 # requirements-dev.txt) what is installed otherwise.
 set -euo pipefail
-cd "$(dirname "$0")/.."
 minimum=(requirements-min.txt) pinned=(requirements.txt)
-case "${1:-}" in
+case "$*" in
   "") ;;
   --dev) minimum+=(requirements-dev.txt) pinned+=(requirements-dev.txt) ;;
   --help) sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//p}' "$0"; exit 0 ;;
-  *) echo "make_environment.sh: error: '$1': unknown option (see --help)" >&2; exit 1 ;;
+  *) echo "make_environment.sh: error: '$*': unknown option (see --help)" >&2; exit 1 ;;
 esac
+unset CDPATH
+cd "$(dirname "$0")/.."
 
 if [ "$(command -v python3)" != "$PWD/.venv/bin/python3" ] \
   && python3 local/check_environment.py "${minimum[@]}" 2>/dev/null; then

@@ -1,7 +1,8 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034
 # Parses "--name value", "--name=value" and, for options that are true or false, "--name" alone into the
 # variable "name" (hyphens become underscores), which must be set already and stand in $allowed_options.
-# Sourced with the arguments.
+# Sourced with the arguments; lists the names that it met in $given_options.
+given_options=""
 while [ $# -gt 0 ]; do
   case "$1" in
     --*) ;;
@@ -29,5 +30,6 @@ while [ $# -gt 0 ]; do
     [[ "$_value" =~ ^(true|false)$ ]] || die "$_option $_value: expected true or false"
   fi
   printf -v "$_name" '%s' "$_value"
+  given_options+=" $_name"
 done
 unset _option _name _value

@@ -1,8 +1,26 @@
 #!/usr/bin/env bash
-# Stage 0: the environment. An active one that has the packages is used as it is, else .venv is made.
+# Stage 0: the environment: an active one that has the packages is used as it is, else .venv is made. Then
+# checks every configuration file of the run.
 # usage: local/stage_00_environment.sh [options of run.sh]
 set -euo pipefail
 # shellcheck source=local/common.sh
 . "$(dirname "$0")/common.sh"
 
 run local/make_environment.sh
+# shellcheck source=path.sh
+. ./path.sh
+
+inputs=() loss_files=()
+for loss in $(distillation_losses); do loss_files+=("conf/losses/$loss.yaml"); done
+for file in "conf/corpora/$corpus.yaml" "conf/teachers/$teacher.yaml" "conf/students/$student.yaml"; do
+  mapfile -t -O "${#inputs[@]}" inputs < <(config_inputs "$file")
+done
+for file in "${loss_files[@]}" conf/backend.yaml conf/evaluation.yaml conf/extraction.yaml; do
+  inputs+=(--input "$file")
+done
+# shellcheck disable=SC2046
+step "$exp/.done.config" "configuration" "${inputs[@]}" -- \
+  run python3 pyscripts/check_config.py --corpus "conf/corpora/$corpus.yaml" "${corpus_overrides[@]/#--set/--corpus-set}" \
+  --teacher "conf/teachers/$teacher.yaml" "${teacher_overrides[@]/#--set/--teacher-set}" \
+  --student "conf/students/$student.yaml" "${student_overrides[@]/#--set/--student-set}" \
+  --students $(student_list | cut -d' ' -f1 | sort -u) --losses "${loss_files[@]}"

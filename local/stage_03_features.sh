@@ -17,8 +17,6 @@ compute() {
 }
 
 sets="$(data_sets)"
-if [ -z "$sets" ] && "$dry_run"; then sets="train dev eval"; fi
-[ -n "$sets" ] || die "$data: no data directories; run stage 1 first"
 for set in $sets; do
   step "$data/$set/.done.feats" "features of $set" \
     --input "$data/$set/wav.scp" --input "$data/.done" --input conf/features/mfcc.yaml -- \

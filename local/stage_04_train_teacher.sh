@@ -6,8 +6,9 @@ set -euo pipefail
 . "$(dirname "$0")/common.sh"
 
 config="conf/teachers/$teacher.yaml"
+mapfile -t config_inputs < <(config_inputs "$config")
 queue "$teacher_dir/.done" "train the teacher $teacher, seed $seed" \
-  --input "$config" --input conf/inputs --input conf/features --input "$data/train/.done" -- \
+  "${config_inputs[@]}" --input "$data/train/.done" -- \
   python3 pyscripts/train_teacher.py --config "$config" "${teacher_overrides[@]}" \
   --data-dir "$data/train" --seed "$seed" "$teacher_dir"
 # shellcheck disable=SC2086

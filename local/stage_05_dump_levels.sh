@@ -5,7 +5,8 @@ set -euo pipefail
 # shellcheck source=local/common.sh
 . "$(dirname "$0")/common.sh"
 
-for set in $(data_sets); do
+sets="$(data_sets)"
+for set in $sets; do
   queue_extraction "$teacher_dir" "$set" all "embeddings of the teacher: $set"
 done
 # shellcheck disable=SC2086

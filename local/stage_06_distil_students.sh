@@ -6,18 +6,19 @@ set -euo pipefail
 . "$(dirname "$0")/common.sh"
 
 config="conf/students/$student.yaml"
+mapfile -t config_inputs < <(config_inputs "$config")
 while read -r levels loss; do
-  distilled=()
+  inputs=() options=()
   if [ "$levels" != label ]; then
-    distilled=(--input "conf/losses/$loss.yaml" --input conf/backend.yaml --input "$teacher_dir/embeddings/train/.done")
+    inputs=(--input "conf/losses/$loss.yaml" --input conf/backend.yaml --input "$teacher_dir/embeddings/train/.done")
+    options=(--loss "conf/losses/$loss.yaml")
   fi
   folder="$(student_dir "$levels" "$loss")"
   queue "$folder/.done" "train the student of $levels, $loss" \
-    --input "$config" --input conf/inputs --input conf/features \
-    --input "$data/train/.done" --input "$teacher_dir/.done" "${distilled[@]}" -- \
+    "${config_inputs[@]}" "${inputs[@]}" --input "$data/train/.done" --input "$teacher_dir/.done" -- \
     python3 pyscripts/train_student.py --config "$config" "${student_overrides[@]}" \
     --data-dir "$data/train" --seed "$seed" --teacher "$teacher_dir" --levels "$levels" \
-    --loss "conf/losses/$loss.yaml" "$folder"
+    "${options[@]}" "$folder"
 done < <(student_list)
 # Small networks train faster side by side than with many threads each.
 side_by_side=$((${#queued[@]} < cores ? ${#queued[@]} : cores))

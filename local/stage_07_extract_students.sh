@@ -5,8 +5,9 @@ set -euo pipefail
 # shellcheck source=local/common.sh
 . "$(dirname "$0")/common.sh"
 
+sets="$(data_sets)"
 while read -r levels loss; do
-  for set in $(data_sets); do
+  for set in $sets; do
     queue_extraction "$(student_dir "$levels" "$loss")" "$set" embedding \
       "embeddings of the student of $levels, $loss: $set"
   done

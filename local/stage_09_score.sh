@@ -5,12 +5,13 @@ set -euo pipefail
 # shellcheck source=local/common.sh
 . "$(dirname "$0")/common.sh"
 
+sets="$(data_sets)"
 while IFS=$'\t' read -r folder level title; do
-  inputs=() sets=()
-  for set in $(data_sets); do
+  inputs=() folders=()
+  for set in $sets; do
     if [ -f "$data/$set/trials" ]; then
       inputs+=(--input "$folder/embeddings/$set/.done")
-      sets+=("$data/$set")
+      folders+=("$data/$set")
     fi
   done
   queue "$folder/scores/$level/.done" "scores: $title" \
@@ -18,7 +19,7 @@ while IFS=$'\t' read -r folder level title; do
     --input "$data/.done" "${inputs[@]}" -- \
     python3 pyscripts/score_sets.py --config conf/backend.yaml --evaluation conf/evaluation.yaml \
     --backend "$folder/backend/$level" --embeddings "$folder/embeddings" --level "$level" \
-    "$folder/scores/$level" "${sets[@]}"
+    "$folder/scores/$level" "${folders[@]}"
 done < <(systems)
 # shellcheck disable=SC2086
 run_queue "$exp/log" score $score_cmd

@@ -10,10 +10,11 @@ for scores in "$exp"/*/scores/*/.done; do
   if [ -f "$scores" ]; then inputs+=(--input "$scores"); fi
 done
 queue "$exp/results/.done" "table of results" "${inputs[@]}" --input conf/evaluation.yaml -- \
-  python3 pyscripts/make_results.py --evaluation conf/evaluation.yaml --corpus "$corpus" "$exp" "$exp/results"
+  python3 pyscripts/make_results.py --evaluation conf/evaluation.yaml --corpus "conf/corpora/$corpus.yaml" "$exp" "$exp/results"
 # shellcheck disable=SC2086
 run_queue "$exp/log" results $score_cmd
 if [ -f "$exp/results/RESULTS.md" ] && ! "$dry_run"; then
-  echo
-  cat "$exp/results/RESULTS.md"
+  # The first trial list, eval; the file has the others.
+  awk '/^## / {list++} list < 2' "$exp/results/RESULTS.md"
+  log "the other trial lists: $exp/results/RESULTS.md; all figures: $exp/results/results.json"
 fi

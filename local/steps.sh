@@ -14,7 +14,7 @@ pending() {
   reason="$(XVKD_FORCE="$(! "$force" || echo 1)" python3 -I local/fingerprint.py "$done" "$new" "$@")" || status=$?
   case "$status" in
     0) log "up to date: $title"; return 1 ;;
-    1) log "$title${reason:+ ($reason)}" ;;
+    2) log "$title${reason:+ ($reason)}" ;;
     *) exit 1 ;;
   esac
 }
@@ -29,7 +29,7 @@ run() { if "$dry_run"; then would_run "$@"; else "$@"; fi; }
 step() {
   local done="$1"
   pending "$@" || return 0
-  rm -f "$done"
+  "$dry_run" || rm -f "$done"
   while [ "$1" != -- ]; do shift; done
   shift
   "$@"

@@ -20,6 +20,7 @@ from xvkd.distillation.targets import LossConfig, make_targets
 from xvkd.distillation.task import Distillation, fold_affine
 from xvkd.errors import UserError
 from xvkd.nets.models import STUDENTS, load_model
+from xvkd.training.checkpoint import checksum
 from xvkd.training.classification import SpeakerClassification
 from xvkd.training.setup import TrainingSetup, training_parser
 
@@ -55,9 +56,13 @@ def main() -> None:
     order = np.array([rows[name] for name in setup.utterances])
     known = [teacher.num_parameters(level) for level in levels if level in teacher.levels]
     needed = {"teacher_level_parameters": max(known)} if len(known) == len(levels) else {}
-    targets = make_targets(levels, [part[order] for part in embeddings], setup.speakers, loss, backend.pca_dim)
+    embeddings = [part[order] for part in embeddings]
+    targets = make_targets(levels, embeddings, setup.speakers, loss, backend.pca_dim)
     network = setup.network(STUDENTS, targets.values.shape[1])
-    setup.train(Distillation(network, targets, loss), loss=asdict(loss), levels=levels)
+    setup.train(
+        Distillation(network, targets, loss),
+        loss=asdict(loss), pca_dim=backend.pca_dim, levels=levels, embeddings=[checksum(part) for part in embeddings],
+    )
     fold_affine(
         network.segment_layers[network.output_level],
         torch.from_numpy(targets.scale), torch.from_numpy(targets.shift),

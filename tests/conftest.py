@@ -5,9 +5,20 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "pyscripts"))
+
+# The same examples in every run.
+settings.register_profile("project", derandomize=True, deadline=None)
+settings.load_profile("project")
+
+
+@pytest.fixture(scope="session")
+def conf() -> Path:
+    """The project's configuration files."""
+    return ROOT / "conf"
 
 
 @pytest.fixture(scope="session")

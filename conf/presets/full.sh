@@ -3,5 +3,5 @@
 corpus=synthetic       # conf/corpora/<corpus>.yaml
 teacher=tdnn           # conf/teachers/<teacher>.yaml
 student=tdnn152        # conf/students/<student>.yaml
-students="label frame stats segment6 segment7 frame+segment6 frame4+frame+segment6+segment7"  # levels to distil; label: labels alone
-losses="mse cosine both lda_cosine"  # conf/losses/<loss>.yaml, each with each set of levels
+students="label frame stats segment6 segment7 frame+segment6 frame4+frame+segment6+segment7"  # levels to distil, LEVELS or LEVELS:LOSS; label: labels alone
+losses="mse cosine both lda_cosine"  # conf/losses/<loss>.yaml, each with each set of levels that names none

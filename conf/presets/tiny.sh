@@ -3,5 +3,5 @@
 corpus=tiny            # conf/corpora/<corpus>.yaml
 teacher=tdnn_tiny      # conf/teachers/<teacher>.yaml
 student=tdnn16         # conf/students/<student>.yaml
-students="label frame frame4+frame+segment6+segment7"  # levels to distil; label: labels alone
-losses="mse lda_cosine"  # conf/losses/<loss>.yaml, each with each set of levels
+students="label frame frame4+frame+segment6+segment7:lda_cosine"  # levels to distil, LEVELS or LEVELS:LOSS; label: labels alone
+losses="mse"  # conf/losses/<loss>.yaml, each with each set of levels that names none

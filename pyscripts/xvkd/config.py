@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 
 from xvkd.errors import UserError
@@ -33,6 +33,8 @@ def choices(*allowed: str) -> Any:
 def load(schema: type[T], path: str | Path, overrides: Sequence[str] = ()) -> T:
     """Reads a YAML file into a dataclass.
 
+    A file that says ``base: x`` stands on ``x.yaml`` beside it and has only what differs.
+
     Args:
         schema: the dataclass that describes the file.
         path: the YAML file.
@@ -41,15 +43,7 @@ def load(schema: type[T], path: str | Path, overrides: Sequence[str] = ()) -> T:
     Raises:
         UserError: the file or an override does not fit the schema.
     """
-    try:
-        tree = OmegaConf.load(path)
-    except FileNotFoundError:
-        known = ", ".join(sorted(p.stem for p in Path(path).parent.glob("*.yaml"))) or "none"
-        raise UserError(f"{path}: no such configuration file (there are: {known})") from None
-    except yaml.YAMLError as error:
-        raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
-    if not OmegaConf.is_dict(tree):
-        raise UserError(f"{path}: expected 'key: value' lines")
+    tree = _read(Path(path))
     for override in overrides:
         key, equals, value = override.partition("=")
         if not equals or not key:
@@ -57,8 +51,31 @@ def load(schema: type[T], path: str | Path, overrides: Sequence[str] = ()) -> T:
         try:
             OmegaConf.update(tree, key, yaml.safe_load(value), force_add=True)
         except (yaml.YAMLError, OmegaConfBaseException, AttributeError, TypeError) as error:
-            raise UserError(f"override '{override}' does not fit {path}: {error}") from None
+            raise UserError(f"override '{override}' does not fit {path}: {' '.join(str(error).split())}") from None
     return build(schema, OmegaConf.to_container(tree), str(path))
+
+
+def _read(path: Path, above: tuple[Path, ...] = ()) -> DictConfig:
+    """A file's tree, laid over that of its base."""
+    try:
+        tree = OmegaConf.load(path)
+    except FileNotFoundError:
+        known = ", ".join(sorted(p.stem for p in path.parent.glob("*.yaml"))) or "none"
+        raise UserError(f"{path}: no such configuration file (there are: {known})") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        tree = None  # OmegaConf's complaint about a file that holds a number
+    if not OmegaConf.is_dict(tree):
+        raise UserError(f"{path}: expected 'key: value' lines")
+    base = tree.pop("base", None)
+    if base is None:
+        return tree
+    if path in above:
+        raise UserError(f"{path}: base: {base}: the files stand on each other")
+    return OmegaConf.merge(_read(path.with_name(f"{base}.yaml"), (*above, path)), tree)
 
 
 def build(schema: type[T], values: dict[str, Any], file: str, prefix: str = "") -> T:
@@ -116,14 +133,16 @@ def _field(schema: Any, key: str) -> dataclasses.Field | None:
 def _describe(schema: Any, key: str) -> str:
     """What is allowed for a key, in words."""
     field = _field(schema, key or "")
-    if field is None:
-        return "see its schema"
-    kind = getattr(field.type, "__name__", str(field.type))
-    if typing.get_origin(field.type) is not None:
-        kind = str(field.type).replace("typing.", "")
+    return f"expected {_expected(field)}" if field else "see its schema"
+
+
+def _expected(field: dataclasses.Field) -> str:
+    """What is allowed for a field, in words."""
     if dataclasses.is_dataclass(field.type):
-        return "expected a section with " + ", ".join(f.name for f in dataclasses.fields(field.type))
-    return f"expected {kind}{_bounds(field)}"
+        return "a section with " + ", ".join(f.name for f in dataclasses.fields(field.type))
+    generic = typing.get_origin(field.type) is not None
+    kind = str(field.type).replace("typing.", "") if generic else getattr(field.type, "__name__", str(field.type))
+    return kind + _bounds(field)
 
 
 def _bounds(field: dataclasses.Field) -> str:
@@ -151,11 +170,12 @@ def _check(instance: Any, where: str) -> None:
         for item in flat:
             wrong = (
                 ("choices" in meta and item not in meta["choices"])
+                or item != item  # NaN, which lies within all limits
                 or (meta.get("low") is not None and item < meta["low"])
                 or (meta.get("high") is not None and item > meta["high"])
             )
             if wrong:
-                raise UserError(f"{where}{field.name}: {item} is impossible (expected {_bounds(field).strip(', ')})")
+                raise UserError(f"{where}{field.name}: {item} is impossible (expected {_expected(field)})")
     if hasattr(instance, "validate"):
         problem = instance.validate()
         if problem:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from xvkd import config as configuration
 from xvkd.corpora.trials import TrialConfig, TrialList, Utterance, multi_trials, single_trials
+from xvkd.errors import UserError
 from xvkd.kaldi.datadir import write_data_dir
 from xvkd.kaldi.files import atomic_write
 from xvkd.registry import find
@@ -23,6 +24,7 @@ class CorpusConfig:
     """Schema of ``conf/corpora/*.yaml``."""
 
     source: str  # the module in xvkd.corpora.sources
+    about: str  # a sentence for the head of the results
     options: dict[str, Any]  # the source's own Options
     trials: TrialConfig
 
@@ -38,7 +40,8 @@ def prepare(config: CorpusConfig, source: ModuleType, options: Any, data_root: P
     """Writes ``<data_root>/<set>/`` for each set of a corpus.
 
     Each has the Lhotse manifests (``manifests/{recordings,supervisions,cuts}.jsonl.gz``) and a Kaldi data
-    directory; sets other than train have ``trials``, and eval has ``trials_multi`` with ``enrol_multi``.
+    directory; sets other than train have ``trials``, and eval has ``trials_multi`` with ``enrol_multi``, if
+    its speakers have utterances enough.
 
     Args:
         config: of the corpus.
@@ -60,7 +63,7 @@ def prepare(config: CorpusConfig, source: ModuleType, options: Any, data_root: P
         if name != "train":
             _write_trials(folder, "", single_trials(utterances, config.trials))
         if name == "eval":
-            _write_trials(folder, "_multi", multi_trials(utterances, config.trials))
+            _write_multi_trials(folder, utterances, config.trials)
 
 
 def _write_manifests(
@@ -88,6 +91,20 @@ def _tables(
         "text": {supervision.id: supervision.text for supervision in supervisions if supervision.text},
     }
     return {name: table for name, table in tables.items() if table}
+
+
+def _write_multi_trials(folder: Path, utterances: list[Utterance], config: TrialConfig) -> None:
+    try:
+        trial_list = multi_trials(utterances, config)
+    except UserError:
+        logging.warning(
+            "%s: no trials_multi: no speaker has utterances beside the first %d to test with, or no other speaker to "
+            "be told from", folder, config.enrol_utterances,
+        )
+        for name in ("trials_multi", "enrol_multi"):  # of an earlier run
+            (folder / name).unlink(missing_ok=True)
+        return
+    _write_trials(folder, "_multi", trial_list)
 
 
 def _write_trials(folder: Path, suffix: str, trial_list: TrialList) -> None:

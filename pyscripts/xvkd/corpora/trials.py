@@ -102,7 +102,7 @@ def multi_trials(utterances: Sequence[Utterance], config: TrialConfig) -> TrialL
 
 
 def _has_sessions(utterances: Sequence[Utterance]) -> bool:
-    """True if any speaker has two known sessions."""
+    """True if any speaker has two sessions; utterances without a known one are of one session."""
     return len({(u.speaker, u.session) for u in utterances}) > len({u.speaker for u in utterances})
 
 

@@ -100,13 +100,14 @@ def table(records: list[Record], name: str, dcf_names: list[str], best: dict[str
     for record in chosen:
         systems.setdefault(record["system"], {})[record["scoring"]] = record
     for system, by_scoring in systems.items():
-        record = by_scoring[last]
+        record = next(iter(by_scoring.values()))
         mark = " (best on dev)" if best.get(record["teacher"]) == system else ""
         cells = [
             record["role"], ("+".join(record["levels"]) or "labels only") + mark, record["loss"], str(record["seed"]),
             f"{record['parameters']:,}", f"{record['reduction_percent']:.1f} %",
         ]
-        cells += [f"{by_scoring[scoring]['eer_percent']:.2f}" for scoring in scorings]
-        cells += [f"{record[key]:.3f}" for key in dcf_names]
+        # A system of an earlier run may have been scored in fewer ways.
+        cells += [f"{by_scoring[key]['eer_percent']:.2f}" if key in by_scoring else "-" for key in scorings]
+        cells += [f"{by_scoring[last][key]:.3f}" if key in by_scoring.get(last, ()) else "-" for key in dcf_names]
         lines.append("| " + " | ".join(cells) + " |")
     return lines

@@ -1,6 +1,9 @@
 """Reading audio files of any format, rate and number of channels."""
 
 import logging
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -10,21 +13,19 @@ from scipy.signal import resample_poly
 from xvkd.errors import UserError
 
 _resampled_once: set[int] = set()
+_CUT_SHORT = re.compile(r"^data : (\d+) \(should be (\d+)\)", re.MULTILINE)
+# Programs that write to a pipe put such a size into the header, as they cannot know better.
+_STREAMED = 0x7FFF0000
 
 
 def duration(path: str | Path) -> tuple[float, int, int]:
     """Seconds, samples a second and channels of an audio file, from its header.
 
     Raises:
-        UserError: missing, empty or not audio.
+        UserError: missing, truncated (as far as a header tells), empty or not audio.
     """
-    try:
-        info = soundfile.info(str(path))
-    except (soundfile.LibsndfileError, OSError) as error:
-        raise UserError(f"{path}: cannot be read as audio ({_reason(error)}); replace or remove it") from None
-    if info.frames <= 0:
-        raise UserError(f"{path}: holds no samples; replace or remove it")
-    return info.frames / info.samplerate, info.samplerate, info.channels
+    with _opened(path) as file:
+        return file.frames / file.samplerate, file.samplerate, file.channels
 
 
 def read_audio(path: str | Path, sampling_rate: int) -> np.ndarray:
@@ -40,10 +41,8 @@ def read_audio(path: str | Path, sampling_rate: int) -> np.ndarray:
     Raises:
         UserError: missing, truncated, empty or not audio, or not finite.
     """
-    try:
-        samples, rate = soundfile.read(str(path), dtype="float32", always_2d=True)
-    except (soundfile.LibsndfileError, OSError) as error:
-        raise UserError(f"{path}: cannot be read as audio ({_reason(error)}); replace or remove it") from None
+    with _opened(path) as file:
+        samples, rate = file.read(dtype="float32", always_2d=True), file.samplerate
     mono = samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1)
     if len(mono) == 0:
         raise UserError(f"{path}: holds no samples; replace or remove it")
@@ -56,6 +55,22 @@ def read_audio(path: str | Path, sampling_rate: int) -> np.ndarray:
         common = np.gcd(rate, sampling_rate)
         mono = resample_poly(mono, sampling_rate // common, rate // common).astype(np.float32)
     return mono * np.float32(32768.0)
+
+
+@contextmanager
+def _opened(path: str | Path) -> Iterator[soundfile.SoundFile]:
+    """An audio file with at least one sample, whose errors name it."""
+    try:
+        with soundfile.SoundFile(str(path)) as file:
+            # libsndfile reads a wav that was cut short without complaint, but notes it in its log.
+            cut = _CUT_SHORT.search(file.extra_info)
+            if cut and int(cut[1]) < _STREAMED:
+                raise UserError(f"{path}: truncated ({cut[2]} of {cut[1]} bytes are there); replace or remove it")
+            if file.frames <= 0:
+                raise UserError(f"{path}: holds no samples; replace or remove it")
+            yield file
+    except (soundfile.LibsndfileError, OSError) as error:
+        raise UserError(f"{path}: cannot be read as audio ({_reason(error)}); replace or remove it") from None
 
 
 def _reason(error: Exception) -> str:

@@ -6,6 +6,9 @@ import numpy as np
 
 from xvkd.config import limits
 
+# Features and VAD of one recording may differ by so many frames, where they come from different programs.
+MOST_FRAMES_APART = 3
+
 
 @dataclass
 class InputConfig:
@@ -68,8 +71,8 @@ def network_input(features: np.ndarray, vad: np.ndarray | None, config: InputCon
 
     Args:
         features: (frames, dim).
-        vad: (frames,), 1 where voiced; only read if ``config.voiced_only``. One that is a few frames
-            shorter or longer than the features is cut to the shorter, as in Kaldi.
+        vad: (frames,), 1 where voiced; only read if ``config.voiced_only``. Where it and the features
+            differ in length, the shorter counts.
         config: normalisation and selection.
 
     Returns:

@@ -20,15 +20,16 @@ def read_table(path: str | Path) -> dict[str, str]:
     try:
         with open(path, encoding="utf-8") as lines:
             for number, line in enumerate(lines, 1):
-                key, *value = line.strip().split(maxsplit=1)
-                if not value:
+                fields = line.rstrip().split(maxsplit=1)
+                if len(fields) != 2:
                     raise UserError(f"{path}, line {number}: expected 'key value', got '{line.strip()}'")
+                key, value = fields
                 if key in table:
                     raise UserError(f"{path}, line {number}: '{key}' stands twice: remove one of the lines")
-                table[key] = value[0]
+                table[key] = value
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; the stage that makes it has not been run") from None
-    except (UnicodeDecodeError, ValueError):
+    except UnicodeDecodeError:
         raise UserError(f"{path}: not a text table of 'key value' lines") from None
     return table
 

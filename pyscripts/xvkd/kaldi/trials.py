@@ -41,6 +41,8 @@ def read_trials(path: str | Path) -> Trials:
         words = Path(path).read_text(encoding="utf-8").split()
     except FileNotFoundError:
         raise UserError(f"{path}: no such trial list") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: not a text file of 'enrolment test target|nontarget' lines") from None
     labels = words[2::3]
     if len(words) % 3 or not set(labels) <= _LABELS.keys():
         _complain(path)

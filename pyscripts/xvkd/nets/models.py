@@ -65,13 +65,14 @@ def load_model(folder: str | Path) -> tuple[XvectorNetwork, dict[str, Any]]:
         UserError: the folder holds no finished model, or one that does not fit its configuration.
     """
     folder = Path(folder)
+    for name in ("config.yaml", "model.safetensors"):
+        if not (folder / name).exists():
+            raise UserError(f"{folder}: no finished model ({name} is missing)")
     try:
         config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
         record = BuildRecord(**config["build"])
         network = build_network(record, str(folder / "config.yaml"))
         network.load_state_dict(load_file(folder / "model.safetensors"))
-    except FileNotFoundError as error:
-        raise UserError(f"{folder}: no finished model ({Path(error.filename).name} is missing)") from None
-    except (yaml.YAMLError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise UserError(f"{folder}: config.yaml and model.safetensors do not fit: {error}") from None
     return network.eval(), config

@@ -1,9 +1,14 @@
 """Schema of ``conf/teachers/*.yaml`` and ``conf/students/*.yaml``."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from xvkd import config as configuration
 from xvkd.config import choices, limits
+from xvkd.features.extraction import FeatureConfig
+from xvkd.features.network_input import InputConfig
+from xvkd.features.vad import VadConfig
 
 
 @dataclass
@@ -33,3 +38,13 @@ class ModelConfig:
     input: str  # conf/inputs/<input>.yaml
     arch: dict[str, Any]  # the network's own Config
     training: TrainingConfig
+
+
+def load_model_config(
+    path: str | Path, overrides: list[str]
+) -> tuple[ModelConfig, InputConfig, FeatureConfig, VadConfig]:
+    """Reads a model's YAML and those that it names: what it reads, and the features and VAD of that."""
+    model = configuration.load(ModelConfig, path, overrides)
+    reads = configuration.load(InputConfig, configuration.neighbour(path, "inputs", model.input))
+    features = configuration.load(FeatureConfig, configuration.neighbour(path, "features", reads.features))
+    return model, reads, features, configuration.load(VadConfig, configuration.neighbour(path, "features", reads.vad))

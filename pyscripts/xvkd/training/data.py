@@ -8,9 +8,10 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from xvkd.errors import UserError
-from xvkd.features.network_input import InputConfig, network_input
+from xvkd.features.network_input import MOST_FRAMES_APART, InputConfig, network_input
 from xvkd.kaldi.archives import MatrixReader
 from xvkd.kaldi.datadir import DataDir
+from xvkd.training.checkpoint import checksum
 from xvkd.training.config import TrainingConfig
 
 
@@ -34,8 +35,14 @@ class UtteranceReader:
         """The input of one utterance: float32 (frames, dim), perhaps without frames."""
         if utterance in self._cache:
             return self._cache[utterance]
+        features = self._features[utterance]
         vad = self._vad[utterance] if self._vad is not None else None
-        frames = network_input(self._features[utterance], vad, self._config)
+        if vad is not None and abs(len(vad) - len(features)) > MOST_FRAMES_APART:
+            raise UserError(
+                f"{self._vad.scp}: utterance '{utterance}' has {len(vad)} frames, {len(features)} in "
+                f"{self._features.scp}; compute both from the same recording"
+            )
+        frames = network_input(features, vad, self._config)
         if frames.nbytes <= self._cache_left:
             self._cache[utterance] = frames
             self._cache_left -= frames.nbytes
@@ -109,13 +116,14 @@ def chunk_loader(dataset: ChunkDataset, sampler: ChunkSampler, workers: int) -> 
     return DataLoader(dataset, sampler=sampler, batch_size=None, num_workers=workers)
 
 
-def usable_utterances(data_dir: DataDir, reader: UtteranceReader, utterances: Sequence[str]) -> list[str]:
-    """Those of the utterances with at least one frame for the network, in order.
+def usable_utterances(data_dir: DataDir, reader: UtteranceReader, utterances: Sequence[str]) -> dict[str, int]:
+    """Those of the utterances with at least one frame for the network, in order, with their frames' checksums.
 
     Raises:
         UserError: none is left.
     """
-    usable = [utterance for utterance in utterances if len(reader[utterance])]
+    inputs = ((utterance, reader[utterance]) for utterance in utterances)
+    usable = {utterance: checksum(frames) for utterance, frames in inputs if len(frames)}
     if not usable:
         raise UserError(f"{data_dir.path}: no utterance has a voiced frame; check feats.scp and vad.scp")
     return usable

@@ -12,16 +12,12 @@ import yaml
 from torch import nn
 
 from xvkd import cli
-from xvkd import config as configuration
-from xvkd.features.extraction import FeatureConfig
-from xvkd.features.network_input import InputConfig
-from xvkd.features.vad import VadConfig
 from xvkd.kaldi.datadir import DataDir
 from xvkd.kaldi.files import atomic_write
 from xvkd.nets.models import BuildRecord, build_network, save_model
 from xvkd.nets.network import XvectorNetwork
 from xvkd.training.checkpoint import fingerprint
-from xvkd.training.config import ModelConfig
+from xvkd.training.config import load_model_config
 from xvkd.training.data import ChunkDataset, UtteranceReader, usable_utterances
 from xvkd.training.trainer import Trainer
 
@@ -49,17 +45,12 @@ class TrainingSetup:
     def __init__(self, args: argparse.Namespace) -> None:
         torch.manual_seed(args.seed)
         self.seed, self.folder, self._config_path = args.seed, args.folder, args.config
-        self.config = configuration.load(ModelConfig, args.config, args.set)
-        neighbour = configuration.neighbour
-        self.input = configuration.load(InputConfig, neighbour(args.config, "inputs", self.config.input))
-        self.features = configuration.load(
-            FeatureConfig, neighbour(args.config, "features", self.input.features)
-        )
-        self.vad = configuration.load(VadConfig, neighbour(args.config, "features", self.input.vad))
+        self.config, self.input, self.features, self.vad = load_model_config(args.config, args.set)
         data_dir = DataDir(args.data_dir)
         self._reader = UtteranceReader(data_dir, self.input, self.config.training.cache_gib * _GIB)
         utt2spk = data_dir.speakers()
-        self.utterances = usable_utterances(data_dir, self._reader, list(utt2spk))
+        self._checksums = usable_utterances(data_dir, self._reader, list(utt2spk))
+        self.utterances = list(self._checksums)
         names, self.speakers = np.unique([utt2spk[u] for u in self.utterances], return_inverse=True)
         logging.info("%s: %d utterances of %d speakers", args.data_dir, len(self.utterances), len(names))
 
@@ -80,11 +71,13 @@ class TrainingSetup:
 
         Args:
             task: what is trained.
-            identity: what else tells this run from others; a checkpoint of another one is not resumed.
+            identity: what else, beside configuration, features and speakers, tells this run from others;
+                a checkpoint of another one is not resumed.
         """
         dataset = ChunkDataset(self._reader, self.utterances, self.config.training.chunk_frames)
         key = fingerprint(
-            asdict(self.config), asdict(self.input), asdict(self.features), self.seed, self.utterances, identity
+            asdict(self.config), asdict(self.input), asdict(self.features), self.seed, self.utterances,
+            self.speakers.tolist(), self._checksums, identity,
         )
         Trainer(
             task, dataset, len(self.utterances), self.config.training, self.folder, self.seed, key

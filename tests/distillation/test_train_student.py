@@ -1,0 +1,135 @@
+"""The command train_student: from a teacher's folder and its embeddings to a student's."""
+
+import sys
+
+import kaldiio
+import numpy as np
+import pytest
+import torch
+import train_student
+import yaml
+
+from xvkd.errors import UserError
+from xvkd.nets.models import TEACHERS, BuildRecord, build_network, load_model, save_model
+
+SIZES = {"frame": 8, "segment6": 5}
+UTTERANCES = [f"{speaker}-{number}" for speaker in "abcd" for number in range(3)]
+
+
+def write_embeddings(folder, seed=0, utterances=UTTERANCES):
+    """Embeddings far from the origin, so that nobody can miss the teacher's space by accident."""
+    random = np.random.default_rng(seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    for level, size in SIZES.items():
+        vectors = {key: (50 + 3 * random.standard_normal(size)).astype(np.float32) for key in reversed(utterances)}
+        kaldiio.save_ark(str(folder / f"{level}.ark"), vectors, scp=str(folder / f"{level}.scp"))
+
+
+@pytest.fixture
+def teacher(tmp_path):
+    """A teacher that nobody has trained, and its embeddings."""
+    folder = tmp_path / "teacher_small_s0"
+    write_embeddings(folder / "embeddings" / "train")
+    arch = {"width": 6, "frame5_width": 8, "segment_width": 5}
+    record = BuildRecord(TEACHERS, "tdnn", arch, 30, 0)
+    (folder / "config.yaml").write_text(yaml.safe_dump({"role": "teacher", "build": vars(record)}))
+    save_model(folder, build_network(record, "teacher"))
+    return folder
+
+
+@pytest.fixture
+def data(tmp_path):
+    random = np.random.default_rng(1)
+    folder = tmp_path / "train"
+    folder.mkdir()
+    frames = {key: random.standard_normal((40, 30)).astype(np.float32) for key in UTTERANCES}
+    kaldiio.save_ark(str(folder / "feats.ark"), frames, scp=str(folder / "feats.scp"))
+    vad = {key: np.ones(40, np.float32) for key in UTTERANCES}
+    kaldiio.save_ark(str(folder / "vad.ark"), vad, scp=str(folder / "vad.scp"))
+    (folder / "utt2spk").write_text("".join(f"{key} {key[0]}\n" for key in UTTERANCES))
+    return folder
+
+
+@pytest.fixture
+def train(conf, teacher, data, tmp_path, monkeypatch):
+    """Runs the command; returns the student and its record."""
+
+    def run(levels, loss="mse", folder="student", *, epochs=2):
+        words = ["--config", str(conf / "students" / "tdnn152.yaml"), "--data-dir", str(data), "--seed", "0"]
+        for change in ["arch.width=8", f"training.epochs={epochs}", "training.batch_size=6",
+                       "training.chunk_frames=20", "training.precision=float32"]:  # fmt: skip
+            words += ["--set", change]
+        words += ["--teacher", str(teacher), "--levels", levels]
+        words += ["--loss", str(conf / "losses" / f"{loss}.yaml")] if loss else []
+        monkeypatch.setattr(sys, "argv", ["train_student.py", *words, str(tmp_path / folder)])
+        train_student.main()
+        return load_model(tmp_path / folder)
+
+    return run
+
+
+def same(one, other):
+    one, other = one.state_dict(), other.state_dict()
+    return all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_a_student_says_whose_it_is(train, teacher):
+    network, record = train("frame+segment6")
+    teacher_network, _ = load_model(teacher)
+    assert network.output_dim == 13
+    expected = {
+        "role": "student", "teacher": "teacher_small_s0", "teacher_parameters": teacher_network.num_parameters(),
+        "distilled": ["frame", "segment6"], "loss": "mse", "seed": 0, "parameters": network.num_parameters(),
+        "teacher_level_parameters": teacher_network.num_parameters("segment6"),
+    }  # fmt: skip
+    assert {key: record[key] for key in expected} == expected
+
+
+def test_a_student_gives_vectors_in_the_teachers_space(train, teacher, data):
+    """The normalisation of the targets is folded into its last layer."""
+    network, _ = train("segment6", epochs=20)
+    frames = dict(kaldiio.load_ark(str(data / "feats.ark")))
+    batch = torch.from_numpy(np.stack([frames[key] for key in UTTERANCES]))
+    ours = network(batch - batch.mean(dim=1, keepdim=True))["embedding"].detach().numpy()
+    teachers = np.stack(list(kaldiio.load_scp(str(teacher / "embeddings" / "train" / "segment6.scp")).values()))
+    np.testing.assert_allclose(ours.mean(axis=0), teachers.mean(axis=0), atol=3)
+
+
+def test_a_student_of_projected_levels_has_their_dimension(train):
+    network, record = train("frame+segment6", loss="lda_cosine")
+    assert network.output_dim == 3 and record["loss"] == "lda_cosine"  # four speakers
+
+
+def test_other_embeddings_under_the_same_names_are_distilled_anew(train, teacher):
+    """After the teacher has been trained again, its old student is worth nothing."""
+    old, _ = train("segment6")
+    assert same(train("segment6")[0], old)
+    write_embeddings(teacher / "embeddings" / "train", seed=1)
+    new, _ = train("segment6")
+    assert not same(new, old)
+    assert same(new, train("segment6", folder="other")[0])
+
+
+def test_a_student_of_labels_needs_no_embeddings(train, teacher):
+    (teacher / "embeddings" / "train" / "segment6.scp").unlink()
+    network, record = train("label", loss=None)
+    assert network.output_dim == 5  # as the teacher's segment6
+    assert (record["distilled"], record["loss"], record["teacher"]) == ([], "softmax", "teacher_small_s0")
+    assert "teacher_level_parameters" not in record
+
+
+def test_utterances_without_an_embedding_are_left_out(train, teacher):
+    write_embeddings(teacher / "embeddings" / "train", utterances=UTTERANCES[:6])
+    train("segment6")
+    write_embeddings(teacher / "embeddings" / "train", utterances=["x-1", "x-2"])
+    with pytest.raises(UserError, match="train: none of its utterances has an embedding of the teacher"):
+        train("segment6", folder="other")
+
+
+def test_what_is_missing_is_told(train):
+    with pytest.raises(UserError, match="--loss is missing"):
+        train("segment6", loss=None)
+    with pytest.raises(UserError, match=r"no level 'segment7' \(there are: frame, segment6\)"):
+        train("segment7")
+    with pytest.raises(UserError, match="expected different names"):
+        train("frame+")

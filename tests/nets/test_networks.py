@@ -1,0 +1,177 @@
+"""Networks: sizes as published, levels as defined, and embeddings that do not depend on the batch."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from xvkd.nets.models import STUDENTS, TEACHERS, BuildRecord, build_network
+from xvkd.training.config import load_model_config
+
+LEVELS = ["frame1", "frame2", "frame3", "frame4", "frame5", "frame", "stats", "segment6", "segment7"]
+CONTEXTS = [(-2, -1, 0, 1, 2), (-2, 0, 2), (-3, 0, 3), (0,), (0,)]
+
+
+def teacher_of(conf, name):
+    model, _, features, _ = load_model_config(conf / "teachers" / f"{name}.yaml", [])
+    return build_network(BuildRecord(TEACHERS, model.network, model.arch, features.dim, 0), name)
+
+
+def student_of(width, output_dim, input_dim=30):
+    return build_network(BuildRecord(STUDENTS, "tdnn", {"width": width}, input_dim, output_dim), "student")
+
+
+def small_teacher(seed=0):
+    """A little network in evaluation mode, whose BatchNorms have seen something."""
+    torch.manual_seed(seed)
+    arch = {"width": 6, "frame5_width": 8, "segment_width": 5}
+    network = build_network(BuildRecord(TEACHERS, "tdnn", arch, 4, 0), "small")
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm1d):
+            nn.init.uniform_(module.running_mean, -0.5, 0.5)
+            nn.init.uniform_(module.running_var, 0.2, 2.0)
+    return network.eval()
+
+
+def features_of(*lengths, seed=1):
+    random = np.random.default_rng(seed)
+    return [torch.from_numpy(random.standard_normal((length, 4)).astype(np.float32)) for length in lengths]
+
+
+def test_the_teacher_has_the_published_size(conf):
+    network = teacher_of(conf, "tdnn")
+    assert network.num_parameters("segment6") == 4_219_868
+    assert network.num_parameters() == network.num_parameters("segment7") == 4_482_524
+    # Layer by layer, as the table in its module says.
+    layers = [77_312, 786_944, 786_944, 262_656, 769_500, 0, 0, 1_536_512, 262_656]
+    assert [network.num_parameters(level) for level in LEVELS] == np.cumsum(layers).tolist()
+    assert teacher_of(conf, "tdnn_half").num_parameters() == 1_154_816
+
+
+@pytest.mark.parametrize("width", [76, 152])
+@pytest.mark.parametrize("output_dim", [512, 1500, 3000, 3036])
+def test_students_have_the_size_of_the_formula(width, output_dim):
+    size = 8 * width**2 + 155 * width + 2 * width * output_dim + output_dim
+    student = student_of(width, output_dim)
+    assert student.num_parameters() == student.num_parameters("embedding") == size
+
+
+@pytest.mark.parametrize(
+    ("levels", "parameters", "reduction"),
+    [
+        ("segment6", 364_552, 91.9), ("segment7", 364_552, 91.9), ("frame", 665_892, 85.1), ("stats", None, 74.9),
+        ("frame4+frame+segment6+segment7", 1_134_372, 74.7),
+    ],
+)  # fmt: skip
+def test_students_are_as_much_smaller_as_published(conf, levels, parameters, reduction):
+    teacher = teacher_of(conf, "tdnn")
+    model, _, features, _ = load_model_config(conf / "students" / "tdnn152.yaml", [])
+    output_dim = sum(teacher.levels[level] for level in levels.split("+"))
+    student = build_network(BuildRecord(STUDENTS, model.network, model.arch, features.dim, output_dim), "student")
+    assert parameters in (None, student.num_parameters())
+    assert 100 * (1 - student.num_parameters() / teacher.num_parameters()) == pytest.approx(reduction, abs=0.05)
+
+
+def test_levels_have_their_names_and_sizes(conf):
+    network = teacher_of(conf, "tdnn")
+    assert network.levels == dict(zip(LEVELS, [512] * 4 + [1500, 1500, 3000, 512, 512], strict=True))
+    assert (network.output_level, network.output_dim, network.receptive_field) == ("segment7", 512, 15)
+    student = student_of(16, 7)
+    sizes = [*[16] * 6, 32, 7]
+    assert student.levels == dict(zip([*LEVELS[:7], "embedding"], sizes, strict=True))
+    assert (student.output_level, student.output_dim) == ("embedding", 7)
+    assert network.aliases == student.aliases == {"frame": "frame5"}
+
+
+def by_loops(network, frames):
+    """Every level of one utterance in float64, tap by tap, as the literature defines them."""
+    state = {name: value.double().numpy() for name, value in network.state_dict().items()}
+
+    def norm(x, name):
+        return (x - state[f"{name}.running_mean"]) / np.sqrt(state[f"{name}.running_var"] + 1e-5)
+
+    x, levels = frames.double().numpy(), {}
+    for i, context in enumerate(CONTEXTS):
+        weight, bias = state[f"frame_layers.{i}.affine.weight"], state[f"frame_layers.{i}.affine.bias"]
+        outputs = []
+        for t in range(-context[0], len(x) - context[-1]):
+            affine = bias + sum(weight[:, :, tap] @ x[t + offset] for tap, offset in enumerate(context))
+            outputs.append(norm(np.maximum(affine, 0), f"frame_layers.{i}.norm"))
+        x = np.array(outputs)
+        levels[f"frame{i + 1}"] = x.mean(axis=0)
+    levels["frame"] = x.mean(axis=0)
+    levels["stats"] = np.concatenate([x.mean(axis=0), x.std(axis=0)])
+    segment6 = state["segment_layers.segment6.weight"] @ levels["stats"] + state["segment_layers.segment6.bias"]
+    hidden = norm(np.maximum(segment6, 0), "segment_norms.segment7")
+    levels["segment6"] = segment6
+    levels["segment7"] = state["segment_layers.segment7.weight"] @ hidden + state["segment_layers.segment7.bias"]
+    return levels
+
+
+@torch.no_grad()
+def test_levels_are_what_they_are_defined_to_be():
+    network = small_teacher()
+    (frames,) = features_of(33)
+    ours = network(frames[None], levels=LEVELS)
+    expected = by_loops(network, frames)
+    assert list(ours) == LEVELS == list(network.levels)
+    for level in LEVELS:
+        assert ours[level].dtype == torch.float32 and ours[level].shape == (1, network.levels[level])
+        np.testing.assert_allclose(ours[level][0].numpy(), expected[level], rtol=1e-4, atol=1e-5, err_msg=level)
+
+
+@torch.no_grad()
+def test_the_shortest_input_is_the_receptive_field():
+    network = small_teacher()
+    (frames,) = features_of(network.receptive_field)
+    found = network(frames[None], levels=LEVELS)
+    # A single output frame: its mean is itself, and it does not deviate.
+    assert found["stats"][0, :8].tolist() == found["frame"][0].tolist()
+    np.testing.assert_allclose(found["stats"][0, 8:].numpy(), 1e-5, rtol=1e-5)
+    with pytest.raises(RuntimeError):
+        network(frames[None, 1:])
+
+
+@torch.no_grad()
+def test_padding_changes_nothing():
+    """Whatever stands in the padding, an utterance's levels are those that it has alone."""
+    network = small_teacher()
+    utterances = features_of(15, 40, 23, 16)
+    batch = torch.full((4, 47, 4), 1e3)
+    for row, frames in enumerate(utterances):
+        batch[row, : len(frames)] = frames
+    together = network(batch, torch.tensor([len(frames) for frames in utterances]), LEVELS)
+    for row, frames in enumerate(utterances):
+        alone = network(frames[None], levels=LEVELS)
+        for level in LEVELS:
+            np.testing.assert_allclose(together[level][row], alone[level][0], rtol=1e-4, atol=1e-5, err_msg=level)
+
+
+@torch.no_grad()
+def test_one_level_alone_is_that_among_all():
+    network = small_teacher()
+    (frames,) = features_of(30)
+    everything = network(frames[None], levels=LEVELS)
+    for level in LEVELS:
+        alone = network(frames[None], levels=[level])
+        assert list(alone) == [level]
+        assert torch.equal(alone[level], everything[level])
+    default = network(frames[None])
+    assert list(default) == ["segment7"] and torch.equal(default["segment7"], everything["segment7"])
+
+
+def test_an_utterance_teaches_every_layer():
+    """In training the gradient reaches all weights, through every level's own path."""
+    network = small_teacher().train()
+    network(torch.stack(features_of(30, 30, 30)))["segment7"].square().sum().backward()
+    for name, parameter in network.named_parameters():
+        assert parameter.grad is not None and parameter.grad.abs().sum() > 0, name
+
+
+@torch.no_grad()
+def test_constant_channels_do_not_break_the_statistics():
+    """The deviation of a channel that never changes is the square root of Kaldi's floor, not NaN."""
+    network = small_teacher()
+    stats = network(torch.ones(2, 30, 4), levels=["stats"])["stats"]
+    assert torch.isfinite(stats).all()
+    np.testing.assert_allclose(stats[:, 8:].numpy(), 1e-5, rtol=0.05)

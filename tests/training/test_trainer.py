@@ -1,0 +1,203 @@
+"""Training: it learns, it tells when it cannot, and an interrupted run ends as if nothing had happened."""
+
+import csv
+import logging
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from xvkd.errors import UserError
+from xvkd.nets.models import STUDENTS, BuildRecord, build_network
+from xvkd.training import checkpoint
+from xvkd.training.classification import SpeakerClassification
+from xvkd.training.data import ChunkDataset
+from xvkd.training.trainer import Trainer
+
+SPEAKERS, UTTERANCES = 3, 12
+STEPS = 9  # 3 epochs of 3 batches of 4
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def utterances():
+    """Speakers that differ in the mean of their frames."""
+    random = np.random.default_rng(0)
+    means = 2 * random.standard_normal((SPEAKERS, 4))
+    return {
+        f"u{i:02d}": (means[i % SPEAKERS] + random.standard_normal((40, 4))).astype(np.float32)
+        for i in range(UTTERANCES)
+    }
+
+
+def make_task(seed=0):
+    torch.manual_seed(seed)
+    network = build_network(BuildRecord(STUDENTS, "tdnn", {"width": 8}, 4, 6), "toy")
+    return SpeakerClassification(network, torch.arange(UTTERANCES) % SPEAKERS, label_smoothing=0.0)
+
+
+class Fragile(dict):
+    """Utterances that can be read so many times before the power fails."""
+
+    reads = 10**9
+
+    def __getitem__(self, key):
+        if self.reads == 0:
+            raise KeyboardInterrupt
+        self.reads -= 1
+        return super().__getitem__(key)
+
+
+def train(folder, config, task, fingerprint="x", reads=10**9, data=None):
+    reader = Fragile(data or utterances())
+    reader.reads = reads
+    dataset = ChunkDataset(reader, list(reader), config.chunk_frames)
+    Trainer(task, dataset, len(reader), config, folder, seed=7, fingerprint=fingerprint).run()
+
+
+def history(folder):
+    with open(folder / "log" / "training.csv", newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def assert_same_weights(one, other):
+    one, other = one.state_dict(), other.state_dict()
+    assert one.keys() == other.keys() and len(one) > 10
+    for name in one:
+        assert torch.equal(one[name], other[name]), name
+
+
+@pytest.fixture
+def undisturbed(tmp_path, make_config):
+    task = make_task()
+    train(tmp_path / "undisturbed", make_config(), task)
+    return task
+
+
+# Where a run can be hit: in the first step, within an epoch, at the edge of one, in the last step.
+@pytest.mark.parametrize("steps_done", [0, 1, 2, 3, 4, 6, 8])
+@pytest.mark.parametrize("checkpoint_minutes", [0.0, 1e6])  # after every step; after every epoch only
+def test_an_interrupted_run_ends_as_an_undisturbed_one(
+    tmp_path, make_config, undisturbed, steps_done, checkpoint_minutes
+):
+    config = make_config(checkpoint_minutes=checkpoint_minutes)
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "hit", config, make_task(), reads=4 * steps_done + 2)
+    task = make_task(seed=5)  # what the new process draws must not matter, once there is a checkpoint
+    if not (tmp_path / "hit" / "checkpoints" / "last.pt").exists():
+        assert steps_done < (1 if checkpoint_minutes == 0 else 3)
+        task = make_task()
+    torch.rand(3)
+    train(tmp_path / "hit", config, task)
+    assert_same_weights(task, undisturbed)
+
+
+def test_a_run_survives_several_interruptions(tmp_path, make_config, undisturbed):
+    config = make_config(checkpoint_minutes=0.0)
+    for _ in range(4):
+        task = make_task()
+        with pytest.raises(KeyboardInterrupt):
+            train(tmp_path / "hit", config, task, reads=10)  # two steps and a half
+    task = make_task()
+    train(tmp_path / "hit", config, task)
+    assert_same_weights(task, undisturbed)
+    assert [int(row["epoch"]) for row in history(tmp_path / "hit")] == [1, 2, 3]
+
+
+def test_it_goes_on_rather_than_begin_anew(tmp_path, make_config, caplog):
+    config = make_config(checkpoint_minutes=0.0)
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path, config, make_task(), reads=4 * 5 + 1)
+    with caplog.at_level(logging.INFO):
+        train(tmp_path, config, make_task(), reads=4 * (STEPS - 5))  # just enough for the rest
+    assert f"going on from step 5 of {STEPS}" in caplog.text
+
+
+def test_a_finished_run_is_not_trained_again(tmp_path, make_config):
+    first, again = make_task(), make_task(seed=1)
+    train(tmp_path, make_config(), first)
+    train(tmp_path, make_config(), again, reads=0)
+    assert_same_weights(first, again)
+
+
+def test_another_fingerprint_begins_anew(tmp_path, make_config, undisturbed, caplog):
+    other = make_config(checkpoint_minutes=0.0, learning_rate=0.5)
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path, other, make_task(), fingerprint="y", reads=20)
+    task = make_task()
+    with caplog.at_level(logging.INFO):
+        train(tmp_path, make_config(), task, fingerprint="x")
+    assert_same_weights(task, undisturbed)
+    assert "last.pt is of another configuration or data: training from the beginning" in caplog.text
+
+
+def test_a_damaged_checkpoint_is_told(tmp_path, make_config):
+    train(tmp_path, make_config(epochs=1), make_task())
+    path = tmp_path / "checkpoints" / "last.pt"
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(UserError, match=r"last\.pt: not a checkpoint .*remove it to train from the beginning"):
+        train(tmp_path, make_config(epochs=1), make_task())
+
+
+def test_an_interrupted_checkpoint_leaves_the_one_before(tmp_path, monkeypatch):
+    path = tmp_path / "checkpoints" / "last.pt"
+    checkpoint.save(path, {"step": 1})
+
+    def killed(state, file):
+        file.write_bytes(b"half of a")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(torch, "save", killed)
+    with pytest.raises(KeyboardInterrupt):
+        checkpoint.save(path, {"step": 2})
+    assert checkpoint.load(path) == {"step": 1}
+    assert checkpoint.load(tmp_path / "none.pt") is None
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_it_learns(tmp_path, make_config, precision):
+    task = make_task()
+    train(tmp_path, make_config(epochs=40, batch_size=6, learning_rate=0.05, precision=precision), task)
+    rows = history(tmp_path)
+    assert [int(row["epoch"]) for row in rows] == list(range(1, 41))
+    first, last = (np.mean([float(row["loss"]) for row in part]) for part in (rows[:3], rows[-3:]))
+    assert last < 0.3 * first
+    assert float(rows[-1]["accuracy"]) > 0.9
+    assert float(rows[-1]["learning_rate"]) < 0.01 * 0.05  # the cycle has come to its end
+    assert not task.training
+
+
+class Failing(nn.Module):
+    """A task whose loss is one weight times a number."""
+
+    watched = "nothing"
+
+    def __init__(self, loss):
+        super().__init__()
+        self.weight, self._loss = nn.Parameter(torch.ones(1)), loss
+
+    def forward(self, features, utterances):
+        loss = self.weight.sum() * self._loss
+        return loss, loss
+
+
+@pytest.mark.parametrize("loss", [float("nan"), float("inf")])
+def test_a_loss_that_is_no_number_is_told(tmp_path, make_config, loss):
+    with pytest.raises(UserError, match=r"the loss became nan at step 3: lower training.learning_rate \(now 0.01"):
+        train(tmp_path, make_config(), Failing(loss))
+    assert not (tmp_path / "checkpoints" / "last.pt").exists()
+
+
+@pytest.mark.parametrize("most", [0.0, 5.0])
+def test_gradients_are_clipped(tmp_path, make_config, most):
+    """To nothing, if that is asked for: then nothing moves."""
+    task = Failing(1.0)
+    train(tmp_path, make_config(epochs=1, weight_decay=0.0, max_gradient_norm=most), task)
+    assert (task.weight.item() == 1.0) == (most == 0.0)
