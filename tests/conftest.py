@@ -1,4 +1,4 @@
-"""What all tests share: the library on the path, and the folders with Kaldi's own output."""
+"""What all tests share: the library and ``shell.py`` on the path, and the folders with Kaldi's own output."""
 
 import os
 import sys
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "pyscripts"))
+sys.path[:0] = [str(ROOT / "pyscripts"), str(ROOT / "tests")]
 
 # The same examples in every run.
 settings.register_profile("project", derandomize=True, deadline=None)

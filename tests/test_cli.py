@@ -38,7 +38,8 @@ def test_overrides_gather():
 
 def run_command(body):
     """Runs a command whose main() has this body; returns the finished process."""
-    script = f"import logging\nfrom xvkd import cli\nfrom xvkd.errors import UserError\ndef main():\n    {body}\ncli.run(main)"
+    imports = "import logging\nfrom xvkd import cli\nfrom xvkd.errors import UserError"
+    script = f"{imports}\ndef main():\n    {body}\ncli.run(main)"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     return subprocess.run([sys.executable, "-c", script], env=environment, text=True, capture_output=True)
 

@@ -1,6 +1,7 @@
 """The embedded corpus: reproducible to the byte, restartable, and shaped as its file says."""
 
 import copy
+import dataclasses
 import hashlib
 import os
 import shutil
@@ -15,6 +16,7 @@ import soundfile
 import yaml
 
 from xvkd import config
+from xvkd.corpora.prepare import CorpusConfig
 from xvkd.corpora.sources import synthetic
 from xvkd.corpora.synthesis import channel, espeak, texts
 from xvkd.errors import UserError
@@ -24,7 +26,7 @@ SIZES = {"train": (4, [5, 7]), "dev": (2, [8, 8]), "eval": (2, [10, 10])}
 
 
 def corpus_file(name: str) -> dict:
-    return yaml.safe_load((CONF / f"{name}.yaml").read_text(encoding="utf-8"))
+    return dataclasses.asdict(config.load(CorpusConfig, CONF / f"{name}.yaml"))
 
 
 def make_options(changes: dict | None = None) -> synthetic.Options:

@@ -6,9 +6,9 @@ import kaldiio
 import numpy as np
 import pytest
 import torch
-import train_student
 import yaml
 
+import train_student
 from xvkd.errors import UserError
 from xvkd.nets.models import TEACHERS, BuildRecord, build_network, load_model, save_model
 
