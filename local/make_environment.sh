@@ -27,7 +27,7 @@ missing=()
 for file in "${pinned[@]}"; do
   cmp -s "$file" ".venv/installed/$file" || missing+=("$file")
 done
-if [ "${#missing[@]}" -eq 0 ]; then
+if [ "${#missing[@]}" -eq 0 ] && .venv/bin/python3 -c "" 2>/dev/null; then
   echo "environment: up to date: .venv" >&2
   exit 0
 fi
@@ -44,7 +44,8 @@ if [ -z "$python" ]; then
   exit 1
 fi
 echo "environment: making .venv with $("$python" --version) (a minute or more: PyTorch is large)" >&2
-if [ ! -x .venv/bin/pip ] && ! "$python" -m venv .venv; then
+# --clear: it may be there but stand on a Python that is not there any more.
+if ! .venv/bin/python3 -m pip --version >/dev/null 2>&1 && ! "$python" -m venv --clear .venv; then
   echo "error: '$python -m venv' failed; on Debian and Ubuntu the package python3-venv has it; or activate an" \
     "environment (conda, virtualenv) with what requirements-min.txt lists" >&2
   exit 1

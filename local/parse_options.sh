@@ -22,7 +22,7 @@ while [ $# -gt 0 ]; do
     _value=true
     shift
   else
-    [ $# -ge 2 ] || die "$_option: its value is missing (see --help)"
+    [[ $# -ge 2 && "$2" != --* ]] || die "$_option: its value is missing (see --help)"
     _value="$2"
     shift 2
   fi

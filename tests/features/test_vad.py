@@ -69,6 +69,12 @@ def test_neighbours_vote_for_a_frame():
     assert decisions.tolist() == [1, 1, 0, 0, 0, 0, 1, 1]
 
 
+def test_a_frame_at_the_threshold_is_not_above_it():
+    assert energy_vad(features_of([5, 5.001, 4.999]), VadConfig(5.0, 0.0, 0, 1.0)).tolist() == [0, 1, 0]
+    # The mean of the utterance moves the threshold: 2 + half of 6.
+    assert energy_vad(features_of([5, 7, 6]), VadConfig(2.0, 0.5, 0, 1.0)).tolist() == [0, 1, 1]
+
+
 def test_silence_and_nothing(options):
     assert not energy_vad(features_of([-15.9] * 50), options).any()
     assert energy_vad(np.zeros((0, 30), np.float32), options).shape == (0,)

@@ -24,7 +24,7 @@ def steps(tmp_path):
     return start
 
 
-COPY = 'step "$W/.done" "the copy" --input "$W/in.yaml" -- cp "$W/in.yaml" "$W/out"\n'
+COPY = 'step "$W/.done" "the copy" --input "$W/in.yaml" -- run cp "$W/in.yaml" "$W/out"\n'
 
 
 def copied(steps, tmp_path, text="a: 1\n"):

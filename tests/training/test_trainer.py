@@ -12,7 +12,7 @@ from xvkd.errors import UserError
 from xvkd.nets.models import STUDENTS, BuildRecord, build_network
 from xvkd.training import checkpoint
 from xvkd.training.classification import SpeakerClassification
-from xvkd.training.data import ChunkDataset
+from xvkd.training.data import ChunkDataset, ChunkSampler
 from xvkd.training.trainer import Trainer
 
 SPEAKERS, UTTERANCES = 3, 12
@@ -174,7 +174,7 @@ def test_it_learns(tmp_path, make_config, precision):
     assert not task.training
 
 
-class Failing(nn.Module):
+class Weight(nn.Module):
     """A task whose loss is one weight times a number."""
 
     watched = "nothing"
@@ -182,22 +182,36 @@ class Failing(nn.Module):
     def __init__(self, loss):
         super().__init__()
         self.weight, self._loss = nn.Parameter(torch.ones(1)), loss
+        self.seen, self.modes = [], set()
 
     def forward(self, features, utterances):
+        self.seen.append(utterances.tolist())
+        self.modes.add(self.training)
         loss = self.weight.sum() * self._loss
         return loss, loss
+
+
+def test_each_epoch_has_its_own_order(tmp_path, make_config):
+    task = Weight(1.0).eval()
+    train(tmp_path, make_config(), task)
+    sampler = ChunkSampler(UTTERANCES, make_config(), seed=7)
+    expected = []
+    for sampler.epoch in range(3):
+        expected += [batch.utterances.tolist() for batch in sampler]
+    assert task.seen == expected and task.seen[:3] != task.seen[3:6]
+    assert task.modes == {True} and not task.training  # trained as such, whatever it was before
 
 
 @pytest.mark.parametrize("loss", [float("nan"), float("inf")])
 def test_a_loss_that_is_no_number_is_told(tmp_path, make_config, loss):
     with pytest.raises(UserError, match=r"the loss became nan at step 3: lower training.learning_rate \(now 0.01"):
-        train(tmp_path, make_config(), Failing(loss))
+        train(tmp_path, make_config(), Weight(loss))
     assert not (tmp_path / "checkpoints" / "last.pt").exists()
 
 
 @pytest.mark.parametrize("most", [0.0, 5.0])
 def test_gradients_are_clipped(tmp_path, make_config, most):
     """To nothing, if that is asked for: then nothing moves."""
-    task = Failing(1.0)
+    task = Weight(1.0)
     train(tmp_path, make_config(epochs=1, weight_decay=0.0, max_gradient_norm=most), task)
     assert (task.weight.item() == 1.0) == (most == 0.0)

@@ -1,0 +1,256 @@
+"""The whole recipe as a user runs it: every stage on a very small corpus, then again, in parts and changed."""
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import kaldiio
+import numpy as np
+import pytest
+import soundfile
+from scipy.signal import resample_poly
+from shell import ROOT, files, run
+
+SPEAKERS = {"train": 8, "dev": 4, "eval": 4}
+LEVELS = ["frame1", "frame2", "frame3", "frame4", "frame", "stats", "segment6", "segment7"]
+STUDENTS = {"label": "label_softmax", "frame+segment6": "frame+segment6_mse"}
+SCORINGS = {"cosine", "lda_cosine", "plda"}
+
+
+class Recipe:
+    """A user with a folder for data and experiments, and the options that they always give."""
+
+    def __init__(self, root: Path, *options: str) -> None:
+        self.root = root
+        self.options = ["--preset", "tiny", *options, "--data-root", root / "data", "--exp-root", root / "exp"]
+        self.data, self.exp = root / "data" / "tiny", root / "exp" / "tiny"
+        self.teacher = self.exp / "teacher_tdnn_tiny_s0"
+        self.students = {
+            levels: self.exp / f"student_tdnn16_tdnn_tiny_{name}_s0" for levels, name in STUDENTS.items()
+        }
+
+    def __call__(self, *options: str, status: int = 0, **changes: str) -> subprocess.CompletedProcess[str]:
+        done = run([ROOT / "run.sh", *self.options, *options], **changes)
+        assert done.returncode == status, done.stderr
+        return done
+
+
+@pytest.fixture(scope="session")
+def first(tmp_path_factory):
+    """The recipe after one run of all stages, and that run."""
+    sets = " ".join(f"options.sets.{name}.speakers={number}" for name, number in SPEAKERS.items())
+    recipe = Recipe(tmp_path_factory.mktemp("recipe"), "--corpus-set", sets, "--students", " ".join(STUDENTS))
+    return recipe, recipe("--nj", "2")
+
+
+@pytest.fixture(scope="session")
+def recipe(first):
+    return first[0]
+
+
+def table(path):
+    """A Kaldi table: lines "key value", which must be sorted."""
+    lines = path.read_text().splitlines()
+    assert lines == sorted(lines, key=lambda line: line.split()[0].encode())
+    rows = dict(line.split(maxsplit=1) for line in lines)
+    assert len(rows) == len(lines)
+    return rows
+
+
+def test_all_stages_are_run_in_order(first):
+    numbers = re.findall(r"stage (\d+): ", first[1].stderr)
+    assert [int(number) for number in numbers] == list(range(12))
+    assert re.search(r"done in \d+ min \d+ s$", first[1].stderr)
+
+
+@pytest.mark.parametrize("name", SPEAKERS)
+def test_data_directories_are_kaldis(recipe, name):
+    folder = recipe.data / name
+    utt2spk, spk2utt = table(folder / "utt2spk"), table(folder / "spk2utt")
+    assert len(spk2utt) == SPEAKERS[name] and len(utt2spk) == 6 * SPEAKERS[name]
+    assert {utt: spk for spk, utts in spk2utt.items() for utt in utts.split()} == utt2spk
+    assert all(utterance.startswith(speaker) for utterance, speaker in utt2spk.items())
+    for file in ("wav.scp", "utt2dur", "feats.scp", "vad.scp"):
+        assert table(folder / file).keys() == utt2spk.keys(), file
+    features, vad = kaldiio.load_scp(str(folder / "feats.scp")), kaldiio.load_scp(str(folder / "vad.scp"))
+    for utterance, seconds in table(folder / "utt2dur").items():
+        assert features[utterance].shape == (len(vad[utterance]), 30)
+        assert len(vad[utterance]) == pytest.approx(100 * float(seconds), abs=1)
+        assert set(vad[utterance]) <= {0.0, 1.0}
+    if name != "train":
+        for line in (folder / "trials").read_text().splitlines():
+            enrol, test, kind = line.split()
+            assert (utt2spk[enrol] == utt2spk[test]) == (kind == "target")
+
+
+def test_embeddings_are_kaldis(recipe):
+    sizes = dict(zip(LEVELS, [32, 32, 32, 32, 48, 96, 32, 32], strict=True))
+    for name in SPEAKERS:
+        utterances = table(recipe.data / name / "utt2spk").keys()
+        folder = recipe.teacher / "embeddings" / name
+        assert (folder / "levels").read_text().split() == LEVELS
+        for level, size in sizes.items():
+            vectors = kaldiio.load_scp(str(folder / f"{level}.scp"))
+            assert vectors.keys() == utterances
+            assert all(vector.shape == (size,) and np.isfinite(vector).all() for vector in vectors.values())
+        for folder in recipe.students.values():
+            assert table(folder / "embeddings" / name / "embedding.scp").keys() == utterances
+
+
+def test_backends_are_kaldis(recipe):
+    mean = kaldiio.load_mat(str(recipe.teacher / "backend" / "frame" / "mean.vec"))
+    transform = kaldiio.load_mat(str(recipe.teacher / "backend" / "frame" / "transform.mat"))
+    assert mean.shape == (48,)
+    assert transform.shape == (SPEAKERS["train"] - 1, 48 + 1)  # with the offset
+    assert (recipe.teacher / "backend" / "frame" / "plda").read_bytes().startswith(b"\0B<Plda> ")
+
+
+def test_scores_are_of_every_trial(recipe):
+    for folder in [*recipe.students.values(), recipe.teacher]:
+        for level in LEVELS if folder == recipe.teacher else ["embedding"]:
+            for name, trials in (("dev", "dev/trials"), ("eval", "eval/trials"), ("eval_multi", "eval/trials_multi")):
+                asked = [line.rsplit(" ", 1)[0] for line in (recipe.data / trials).read_text().splitlines()]
+                for scoring in SCORINGS:
+                    lines = (folder / "scores" / level / f"{name}.{scoring}.txt").read_text().splitlines()
+                    assert [line.rsplit(" ", 1)[0] for line in lines] == asked
+                    assert all(np.isfinite(float(line.rsplit(" ", 1)[1])) for line in lines)
+
+
+def test_results(recipe, first):
+    records = json.loads((recipe.exp / "results" / "results.json").read_text())
+    keys = {
+        "corpus", "system", "role", "teacher", "levels", "loss", "seed", "parameters", "teacher_parameters",
+        "reduction_percent", "set", "scoring", "trials", "eer_percent", "mindcf_0.01", "mindcf_0.05",
+    }
+    assert all(keys <= record.keys() for record in records)
+    systems = {record["system"] for record in records}
+    assert systems == {f"{recipe.teacher.name}/{level}" for level in LEVELS} | {
+        folder.name for folder in recipe.students.values()
+    }
+    found = {(record["system"], record["set"], record["scoring"]) for record in records}
+    assert len(found) == len(records) == len(systems) * 3 * len(SCORINGS)
+    for record in records:
+        assert 0 <= record["eer_percent"] <= 100 and 0 <= record["mindcf_0.01"] <= 1
+        assert record["corpus"] == "tiny" and record["teacher"] == recipe.teacher.name
+    report = (recipe.exp / "results" / "RESULTS.md").read_text()
+    assert "ynthetic" in report  # what it was measured on
+    for name in ("dev", "eval", "eval_multi"):
+        rows = re.split(r"^## ", report, flags=re.MULTILINE)
+        section = next(text for text in rows if text.startswith(f"{name} ("))
+        assert section.count("\n| teacher |") == len(LEVELS) and section.count("\n| student |") == len(STUDENTS)
+    assert "| teacher |" in first[1].stdout  # the table is shown at the end
+
+
+def test_second_run_does_nothing(recipe, tmp_path):
+    """Nothing is computed, so that not even a package is imported."""
+    for package in ("torch", "numpy", "scipy", "lhotse", "omegaconf", "xvkd"):
+        (tmp_path / f"{package}.py").write_text(f"open({str(tmp_path / 'imported')!r}, 'a').write('{package} ')")
+    before = files(recipe.root)
+    done = recipe(PYTHONPATH=str(tmp_path))
+    after = files(recipe.root)
+    assert not (tmp_path / "imported").exists()
+    assert {name for name in before | after if before.get(name) != after.get(name)} <= {"exp/tiny/options.txt"}
+    # A line a step: 3 sets with features and VAD, teacher, its embeddings; students, theirs; back ends, scores; results
+    steps = 1 + 2 + 6 + 1 + 3 + 2 + 6 + 10 + 10 + 1
+    assert done.stderr.count(" up to date: ") == steps
+
+
+def test_results_are_shown_again(recipe):
+    done = recipe("--stage", "10")
+    assert (recipe.exp / "results" / "RESULTS.md").read_text().splitlines()[0] in done.stdout
+
+
+def test_parts_of_the_recipe(recipe):
+    done = recipe("--stage", "7", "--stop-stage", "10", "--skip-stages", "8")
+    assert re.findall(r"stage (\d+): ", done.stderr) == ["7", "9", "10"]
+
+
+def test_removed_scores_are_made_again_by_their_stage_alone(recipe):
+    folder = recipe.teacher / "scores" / "segment6"
+    before = {path.name: path.read_bytes() for path in folder.glob("[a-z]*")}
+    shutil.rmtree(folder)
+    done = recipe("--stage", "9", "--stop-stage", "9")
+    assert {path.name: path.read_bytes() for path in folder.glob("[a-z]*")} == before
+    assert done.stderr.count(" up to date: ") == 9 and " scores: teacher, segment6\n" in done.stderr
+
+
+def test_failure_names_stage_and_log_and_shows_its_end(recipe):
+    scores = recipe.students["label"] / "scores" / "embedding"
+    script = recipe.students["label"] / "embeddings" / "eval" / "embedding.scp"
+    whole, mark = script.read_text(), scores / ".done"
+    old = mark.read_text()
+    try:
+        script.write_text("".join(whole.splitlines(keepends=True)[1:]))
+        mark.unlink()
+        done = recipe("--stage", "9", status=1)
+    finally:
+        script.write_text(whole)
+    missing = whole.split()[0]
+    assert re.search(rf"error: .*trials: '{missing}' has no embedding of the level 'embedding'", done.stderr)
+    assert re.search(r"The end of .*/log/score\.1\.log:", done.stderr)
+    assert done.stderr.splitlines()[-1].startswith("run.sh: error: stage 9 (score) failed; ")
+    assert "stage 10" not in done.stderr and not mark.exists()
+    mark.write_text(old)
+
+
+def test_changed_students_are_redone_and_the_teacher_is_not(recipe):
+    models = {folder: files(folder)["model.safetensors"] for folder in [recipe.teacher, *recipe.students.values()]}
+    change = ["--student-set", "training.epochs=2"]
+    done = recipe(*change, "--stage", "3", "--stop-stage", "6")
+    assert "up to date: train the teacher tdnn_tiny" in done.stderr
+    changed = {folder for folder, model in models.items() if files(folder)["model.safetensors"] != model}
+    assert changed == set(recipe.students.values())
+    for levels in STUDENTS:
+        assert re.search(rf" train the student of {re.escape(levels)}, \w+ \(changed since: command\)", done.stderr)
+    # What stands on them would follow, and nothing else.
+    done = recipe(*change, "--stage", "7", "--stop-stage", "8", "--dry-run")
+    assert done.stdout.count("extract_embeddings.py") == len(STUDENTS) * len(SPEAKERS)
+    assert done.stderr.count("up to date: back end: teacher") == len(LEVELS)
+
+
+@pytest.fixture(scope="session")
+def recordings(recipe, tmp_path_factory):
+    """A tree of "real" recordings, <speaker>/<session>/<file>, of every kind that users have."""
+    root = tmp_path_factory.mktemp("user") / "my speech"
+    speakers = sorted(path for path in (recipe.data / "audio").glob("*/*") if path.is_dir())
+    assert len(speakers) == sum(SPEAKERS.values())
+    for speaker in speakers:
+        for number, path in enumerate(sorted(speaker.glob("*.wav"))):
+            session = root / speaker.name / f"session{number // 3}"
+            session.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, session / f"{number}.wav")
+    first, second, third, fourth = (root / speaker.name / "session0" / "1.wav" for speaker in speakers[:4])
+    samples, rate = soundfile.read(first)
+    first.unlink()
+    soundfile.write(first.with_suffix(".flac"), samples, rate)
+    samples, rate = soundfile.read(second)
+    soundfile.write(second, resample_poly(samples, 1, 2), rate // 2)
+    samples, rate = soundfile.read(third)
+    soundfile.write(third, np.stack([samples, 0.5 * samples], axis=1), rate)
+    fourth.rename(fourth.with_name("it's a (long) name, änd more.wav"))
+    (root / "README.txt").write_text("not a recording")
+    return root
+
+
+def test_own_recordings(recordings, tmp_path):
+    options = [
+        "--preset", "tiny", "--corpus", "folder", "--audio", recordings.name, "--students", "frame+segment6",
+        "--nj", "1", "--data-root", tmp_path / "data", "--exp-root", tmp_path / "exp",
+    ]
+    done = run([ROOT / "run.sh", *options], cwd=recordings.parent)
+    assert done.returncode == 0, done.stderr
+    found = {}
+    for name in SPEAKERS:
+        found |= table(tmp_path / "data" / "folder" / name / "wav.scp")
+        assert table(tmp_path / "data" / "folder" / name / "feats.scp").keys() <= found.keys()
+    assert sorted(found.values()) == sorted(map(str, (path for path in recordings.glob("*/*/*.*"))))
+    records = json.loads((tmp_path / "exp" / "folder" / "results" / "results.json").read_text())
+    assert {record["role"] for record in records} == {"teacher", "student"}
+    assert all(record["corpus"] == "folder" for record in records)
+    assert "| student | frame+segment6 | mse |" in done.stdout and "ynthetic" not in done.stdout
+    # Another recording: the corpus is prepared anew.
+    shutil.copy(next(recordings.glob("*/*/2.wav")), recordings / "new.wav")
+    done = run([ROOT / "run.sh", *options, "--stage", "1", "--stop-stage", "1", "--dry-run"], cwd=recordings.parent)
+    assert f"manifests, data directories and trials (changed since: {recordings})" in done.stderr
