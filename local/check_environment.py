@@ -4,7 +4,8 @@
 usage: check_environment.py REQUIREMENTS...
 
 Each file has lines "name>=version" or "name==version", which both mean at least that version here, perhaps
-with a marker on python_version. Prints what is missing and returns 1, or returns 0. Needs nothing but Python's own library.
+with a marker on python_version. Prints what is missing and returns 1, or returns 0. Needs nothing but
+Python's own library.
 """
 
 import re
