@@ -123,6 +123,7 @@ systems() {
 # The losses of the students that are asked for.
 distillation_losses() { student_list | sed -n '/^label /!s/.* //p' | sort -u; }
 
+[[ " $students " != *" label:"* ]] || die "--students: a student of labels alone has no distillation loss: write label, not label:..."
 mapfile -t _names < <(distillation_losses)
 for _name in "${_names[@]}"; do
   [ -f "conf/losses/$_name.yaml" ] \

@@ -16,8 +16,8 @@ from xvkd.evaluation.report import EvaluationConfig
 from xvkd.nets.extraction import ExtractionConfig
 from xvkd.nets.models import STUDENTS, TEACHERS, BuildRecord, build_network
 from xvkd.nets.network import XvectorNetwork
-from xvkd.training.config import load_model_config
 from xvkd.registry import find
+from xvkd.training.config import load_model_config
 
 
 def main() -> None:

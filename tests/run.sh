@@ -3,11 +3,12 @@
 #
 # usage: tests/run.sh [pytest options]      for instance tests/run.sh -k plda
 set -euo pipefail
-cd "$(dirname "$0")/.."
 if [ "${1:-}" = --help ]; then
   sed -n '2,/^set/{s/^# \{0,1\}//p}' "$0"
   exit 0
 fi
+unset CDPATH
+cd "$(dirname "$0")/.."
 local/make_environment.sh --dev
 # shellcheck source=path.sh
 . ./path.sh

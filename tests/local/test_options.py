@@ -78,6 +78,7 @@ def test_help_from_another_folder(script):
         (["--losses", "mse mae"], f"conf/losses/mae.yaml (there are: {choices('losses')})"),
         (["--students", "frame frame:mae"], f"conf/losses/mae.yaml (there are: {choices('losses')})"),
         (["--students", "frame:"], f"conf/losses/.yaml (there are: {choices('losses')})"),
+        (["--students", "frame label:mse"], "a student of labels alone has no distillation loss"),
         (["--data-root", "a,b"], "--data-root 'a,b': neither 'JOB' nor a comma may stand in the name"),
         (["--exp-root", "/x/JOB/y"], "--exp-root '/x/JOB/y': neither 'JOB' nor a comma"),
     ],
