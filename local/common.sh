@@ -89,7 +89,10 @@ overrides() {
   for word in "${words[@]}"; do printf -- '--set\n%s\n' "$word"; done
 }
 mapfile -t corpus_overrides < <(overrides "$corpus_set")
-if [ -n "$audio" ]; then corpus_overrides+=(--set "options.audio=$audio"); fi
+# Quoted for YAML, with what would look like an interpolation escaped.
+_folder="${audio//\'/\'\'}"
+if [ -n "$audio" ]; then corpus_overrides+=(--set "options.audio='${_folder//\$\{/\\\$\{}'"); fi
+unset _folder
 mapfile -t teacher_overrides < <(overrides "$teacher_set")
 mapfile -t student_overrides < <(overrides "$student_set")
 

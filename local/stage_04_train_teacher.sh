@@ -7,6 +7,7 @@ set -euo pipefail
 
 config="conf/teachers/$teacher.yaml"
 mapfile -t config_inputs < <(config_inputs "$config")
+if "$force"; then run rm -rf "$teacher_dir/checkpoints"; fi
 queue "$teacher_dir/.done" "train the teacher $teacher, seed $seed" \
   "${config_inputs[@]}" --input "$data/train/.done" -- \
   python3 pyscripts/train_teacher.py --config "$config" "${teacher_overrides[@]}" \

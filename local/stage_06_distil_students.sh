@@ -14,6 +14,7 @@ while read -r levels loss; do
     options=(--loss "conf/losses/$loss.yaml")
   fi
   folder="$(student_dir "$levels" "$loss")"
+  if "$force"; then run rm -rf "$folder/checkpoints"; fi
   queue "$folder/.done" "train the student of $levels, $loss" \
     "${config_inputs[@]}" "${inputs[@]}" --input "$data/train/.done" --input "$teacher_dir/.done" -- \
     python3 pyscripts/train_student.py --config "$config" "${student_overrides[@]}" \

@@ -220,3 +220,23 @@ def test_impossible_losses_are_told(changes, message):
 def test_an_unknown_loss_is_told():
     with pytest.raises(UserError, match="'hinge': no such variant in losses"):
         loss_of([[0.0] * 3] * 2, [[0.0] * 3] * 2, [(3, 1.0)], {"hinge": 1.0})
+
+
+def test_a_projection_leaves_no_weights_by_level():
+    """They would be ignored."""
+    values = {
+        "terms": {"mse": 1.0}, "level_weights": {"default": 1.0, "frame": 2.0}, "projection": "pca",
+        "projection_dim": 4, "length_normalise": True,
+    }
+    with pytest.raises(UserError, match="level_weights: a projection mixes the levels"):
+        config.build(LossConfig, values, "x.yaml")
+    config.build(LossConfig, {**values, "level_weights": {"default": 2.0}}, "x.yaml")
+
+
+def test_a_unit_that_varies_by_rounding_is_constant():
+    random = np.random.default_rng(0)
+    level = random.normal(size=(50, 3)).astype(np.float32)
+    level[:, 1] = np.float32(0.1) + random.choice([0, 1], size=50).astype(np.float32) * np.float32(7.5e-9)
+    weights = LossConfig({"mse": 1.0}, {"default": 1.0}, "none", 0, False)
+    targets = make_targets(["frame"], [level], np.arange(50) % 5, weights, 512)
+    assert np.abs(targets.values[:, 1]).max() < 1e-6

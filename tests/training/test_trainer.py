@@ -151,7 +151,7 @@ def test_an_interrupted_checkpoint_leaves_the_one_before(tmp_path, monkeypatch):
     checkpoint.save(path, {"step": 1})
 
     def killed(state, file):
-        file.write_bytes(b"half of a")
+        file.write(b"half of a")
         raise KeyboardInterrupt
 
     monkeypatch.setattr(torch, "save", killed)

@@ -13,6 +13,9 @@ import numpy as np
 from xvkd.backend.transforms import apply_affine, estimate_lda, estimate_pca, length_normalise
 from xvkd.config import choices, limits
 
+# A standard deviation of this share of the largest, or of the dimension's own mean, is rounding.
+CONSTANT = 1e-6
+
 
 @dataclass
 class LossConfig:
@@ -32,6 +35,8 @@ class LossConfig:
             return "level_weights: 'default' is missing, the weight of the levels that are not named"
         if (self.projection == "none") != (self.projection_dim == 0):
             return "projection_dim must be 0 without a projection, and at least 1 with one"
+        if self.projection != "none" and set(self.level_weights) != {"default"}:
+            return "level_weights: a projection mixes the levels, so that only 'default' can have a weight"
         return None
 
 
@@ -67,9 +72,10 @@ def make_targets(
     """
     joined = np.concatenate(embeddings, axis=1).astype(np.float64)
     shift = joined.mean(axis=0)
-    # A dimension that never varies (a dead unit) has nothing to teach: it stays at zero.
     scale = joined.std(axis=0)
-    constant = scale < 1e-8 * max(scale.max(), 1e-30)
+    # A dimension that never varies (a dead unit) has nothing to teach: it stays at zero. In float32 it
+    # varies by rounding.
+    constant = scale <= CONSTANT * np.maximum(scale.max(), np.abs(shift))
     values = (joined - shift) / np.where(constant, 1.0, scale)
     weights = [config.level_weights.get(level, config.level_weights["default"]) for level in levels]
     blocks = [(part.shape[1], weight) for part, weight in zip(embeddings, weights, strict=True)]
@@ -79,7 +85,7 @@ def make_targets(
         else:
             transform = estimate_pca(values, config.projection_dim)
         values = apply_affine(transform, values)
-        blocks = [(values.shape[1], 1.0)]
+        blocks = [(values.shape[1], config.level_weights["default"])]
     if config.length_normalise:
         values = length_normalise(values)
     if config.projection != "none" or config.length_normalise:

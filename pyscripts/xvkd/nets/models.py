@@ -1,16 +1,16 @@
 """Model folders: ``config.yaml`` and ``model.safetensors``, and how to build a network from them."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 from xvkd import config as configuration
 from xvkd.errors import UserError
+from xvkd.kaldi.files import atomic_write
 from xvkd.nets.network import XvectorNetwork
 from xvkd.registry import find
 
@@ -48,11 +48,9 @@ def build_network(record: BuildRecord, where: str) -> XvectorNetwork:
 
 def save_model(folder: str | Path, network: XvectorNetwork) -> None:
     """Writes ``model.safetensors``, under its name only when whole."""
-    path = Path(folder) / "model.safetensors"
-    temporary = path.with_suffix(".tmp")
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
-    save_file(tensors, temporary)
-    os.replace(temporary, path)
+    with atomic_write(Path(folder) / "model.safetensors", "wb") as file:
+        file.write(save(tensors))
 
 
 def load_model(folder: str | Path) -> tuple[XvectorNetwork, dict[str, Any]]:

@@ -84,7 +84,9 @@ class XvectorNetwork(nn.Module):
         return {level: found[level] for level in (levels or (self.output_level,))}
 
     def num_parameters(self, up_to: str | None = None) -> int:
-        """Trainable parameters, of all layers or of those that the level ``up_to`` needs."""
+        """Trainable parameters, of all layers or of those that the level ``up_to`` needs (KeyError if unknown)."""
+        if up_to is not None and up_to not in self.levels:
+            raise KeyError(up_to)
         if up_to is None:
             return sum(p.numel() for p in self.parameters())
         up_to = self.aliases.get(up_to, up_to)

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import zlib
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 import torch
 
 from xvkd.errors import UserError
+from xvkd.kaldi.files import atomic_write
 
 
 def fingerprint(*values: Any) -> str:
@@ -25,10 +25,8 @@ def checksum(array: np.ndarray) -> int:
 
 def save(path: Path, state: dict[str, Any]) -> None:
     """Writes a checkpoint, under its name only when whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    torch.save(state, temporary)
-    os.replace(temporary, path)
+    with atomic_write(path, "wb") as file:
+        torch.save(state, file)
 
 
 def load(path: Path) -> dict[str, Any] | None:

@@ -5,6 +5,7 @@ below the speaker's, if there is one, names the session. ``spk2gender`` in the r
 (``<speaker> m|f`` lines) is used if it is there, so that impostors are of one gender.
 """
 
+import logging
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,6 +95,8 @@ def _scan(root: Path, min_utterances: int) -> dict[str, list[tuple[str, str, Pat
             entries.append((utterance, session, path))
         if len(entries) >= min_utterances:
             speakers[speaker] = sorted(entries)
+        else:
+            logging.warning("%s: left out: %d recordings, fewer than min_utterances", folder, len(entries))
     if not speakers:
         raise UserError(
             f"{root}: no speaker with {min_utterances} recordings or more; expected <speaker>/.../<file> with "
