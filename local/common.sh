@@ -89,9 +89,9 @@ overrides() {
   for word in "${words[@]}"; do printf -- '--set\n%s\n' "$word"; done
 }
 mapfile -t corpus_overrides < <(overrides "$corpus_set")
-# Quoted for YAML, with what would look like an interpolation escaped.
+# Quoted for YAML.
 _folder="${audio//\'/\'\'}"
-if [ -n "$audio" ]; then corpus_overrides+=(--set "options.audio='${_folder//\$\{/\\\$\{}'"); fi
+if [ -n "$audio" ]; then corpus_overrides+=(--set "options.audio='$_folder'"); fi
 unset _folder
 mapfile -t teacher_overrides < <(overrides "$teacher_set")
 mapfile -t student_overrides < <(overrides "$student_set")

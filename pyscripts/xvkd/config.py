@@ -92,7 +92,7 @@ def build(schema: type[T], values: dict[str, Any], file: str, prefix: str = "") 
     """
     where = f"{file}: {prefix + '.' if prefix else ''}"
     try:
-        config = OmegaConf.merge(OmegaConf.structured(schema), OmegaConf.create(values))
+        config = OmegaConf.merge(OmegaConf.structured(schema), OmegaConf.create(_literal(values)))
         missing = sorted(OmegaConf.missing_keys(config))
         if missing:
             raise UserError(f"{where}{missing[0]}: missing key ({_describe(schema, missing[0])})")
@@ -110,10 +110,13 @@ def build(schema: type[T], values: dict[str, Any], file: str, prefix: str = "") 
     return typing.cast(T, instance)
 
 
-def dump(config: Any, path: str | Path, **extra: Any) -> None:
-    """Writes a dataclass (and further top-level keys) as YAML, for the record."""
-    values = {**extra, **dataclasses.asdict(config)}
-    Path(path).write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
+def _literal(value: Any) -> Any:
+    """The same with ``${`` escaped: no configuration has interpolations, but a folder's name may look like one."""
+    if isinstance(value, dict):
+        return {key: _literal(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_literal(item) for item in value]
+    return value.replace("${", r"\${") if isinstance(value, str) else value
 
 
 def _field(schema: Any, key: str) -> dataclasses.Field | None:

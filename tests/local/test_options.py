@@ -210,3 +210,12 @@ def test_options_in_force_are_shown_and_kept(recipe, tmp_path):
     assert "teacher=tdnn_tiny" in done.stderr and str(kept) in done.stderr
     script = f'. {kept}; printf "%s|" "$corpus_set" "$nj" "$teacher" "$data_root" "$dry_run"'
     assert run(["bash", "-c", script]).stdout == f"{value}|3|tdnn_tiny|{tmp_path}/data|false|"
+
+
+@pytest.mark.parametrize("name", ["a #2", "it's: ${x}", "007"])
+def test_audio_folder_of_any_name(recipe, tmp_path, name):
+    """What YAML would take for a comment, an interpolation or a number comes through."""
+    (tmp_path / name).mkdir()
+    only_stage_1 = ["--stage", "1", "--stop-stage", "1"]
+    done = recipe("--preset", "tiny", "--corpus", "folder", "--audio", tmp_path / name, *only_stage_1)
+    assert done.returncode == 1 and f"{tmp_path / name}: no speaker with 2 recordings or more" in done.stderr
