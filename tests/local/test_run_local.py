@@ -33,10 +33,15 @@ def start(tmp_path):
     """Starts a launcher, and ends what is left of it after the test."""
     started = []
 
+    def heed_signals():
+        """As in a terminal: whoever runs the tests in the background may have them ignored."""
+        for kind in (signal.SIGINT, signal.SIGHUP):
+            signal.signal(kind, signal.SIG_DFL)
+
     def begin(*words, command=(LAUNCHER,), **changes):
         process = subprocess.Popen(
             [*command, *words], cwd=tmp_path, env=environment(**changes), stderr=subprocess.PIPE, text=True,
-            start_new_session=True,
+            start_new_session=True, preexec_fn=heed_signals,
         )
         started.append(process)
         return process
