@@ -114,10 +114,10 @@ student_list() {
 # Folder, level and title, with tabs between, of everything that is scored: each level of the teacher, each
 # student.
 systems() {
-  local level levels loss
-  for level in $(cat "$teacher_dir/embeddings/train/levels" 2>/dev/null || true); do
-    printf '%s\t%s\t%s\n' "$teacher_dir" "$level" "teacher, $level"
-  done
+  local level levels loss dumped="$teacher_dir/embeddings/train/levels"
+  if [ -f "$dumped" ]; then
+    while read -r level; do printf '%s\t%s\t%s\n' "$teacher_dir" "$level" "teacher, $level"; done <"$dumped"
+  fi
   while read -r levels loss; do
     printf '%s\t%s\t%s\n' "$(student_dir "$levels" "$loss")" embedding "student of $levels, $loss"
   done < <(student_list)
