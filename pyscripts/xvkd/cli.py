@@ -77,7 +77,8 @@ def schema_values(args: argparse.Namespace) -> dict[str, Any]:
         if field.name not in given and field.name not in args._absent:
             raise UserError(f"{_flag(field.name)}: not given; give it, or a --config that has it")
     # A command that takes some of the keys has a schema of these; all of them are checked together.
-    keys = [(field.name, field.type, dataclasses.field(metadata=field.metadata)) for field in fields if field.name in given]
+    chosen = [field for field in fields if field.name in given]
+    keys = [(field.name, field.type, dataclasses.field(metadata=field.metadata)) for field in chosen]
     schema = dataclasses.make_dataclass("Options", keys) if args._names else args._schema
     try:
         values = {name: yaml.safe_load(value) for name, value in given.items()}
