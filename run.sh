@@ -31,6 +31,11 @@ for script in local/stage_[0-9][0-9]_*.sh; do
     continue
   fi
   log "stage $number: ${name//_/ }"
-  (cd "$called_from" && "$OLDPWD/$script" "$@") || die "stage $number (${name//_/ }) failed; mend it and repeat with --stage $number"
+  (cd "$called_from" && "$OLDPWD/$script" "$@") || {
+    status=$?
+    # A signal, such as that of Ctrl-C, is no failure of the stage.
+    if [ "$status" -gt 128 ]; then log "stopped in stage $number; ./run.sh goes on from there"; exit "$status"; fi
+    die "stage $number (${name//_/ }) failed; mend it and repeat with --stage $number"
+  }
 done
 log "done in $((SECONDS / 60)) min $((SECONDS % 60)) s"

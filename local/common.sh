@@ -165,5 +165,22 @@ data_sets() {
   echo "$sets"
 }
 
+# lock FOLDER: no other run works in it until this shell has ended. The stages of run.sh have its lock.
+lock() {
+  local file="$1/.lock" descriptor
+  if [[ "${XVKD_LOCKED:-}" == *"|$PWD/$1|"* ]]; then return 0; fi
+  if ! mkdir -p "$1" 2>/dev/null || ! { exec {descriptor}>>"$file"; } 2>/dev/null; then
+    die "$1: cannot be written; make it writable, or name another folder with --data-root or --exp-root"
+  fi
+  python3 -I local/lock.py "$descriptor" "$file" "$$" || exit 1
+  export XVKD_LOCKED="${XVKD_LOCKED:-}|$PWD/$1|"
+}
+if ! "$dry_run"; then
+  lock "$exp"
+  # From stage 4 on, the data are only read: several experiments can share them.
+  _name="$(basename "$0")"
+  if [[ "$_name" =~ ^stage_0[4-9]|^stage_1 ]] || ((stage > 3)); then :; else lock "$data"; fi
+fi
+
 # shellcheck source=local/steps.sh
 . local/steps.sh

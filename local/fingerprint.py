@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
 """Says whether a step is up to date.
 
-usage: fingerprint.py DONE NEW [--input FILE]... -- COMMAND...
+usage: fingerprint.py DONE NEW [--input FILE | --output FILE | --scp FILE]... -- COMMAND...
 
 The step's fingerprint is its command and the content of its inputs (of folders and of files over 64 MB:
-names, sizes and times). DONE is what the step left when it ended. Returns 0 if DONE has this fingerprint,
-unless the variable XVKD_FORCE is set. Otherwise writes the fingerprint to NEW, which becomes DONE when the
-step has ended, prints why, and returns 2; 1 if an input is missing or cannot be read. With NEW empty nothing
-is written, and inputs may be missing (for --dry-run). Needs nothing but Python's own library, so that asking
-costs little.
+names, sizes and times). DONE is what the step left when it ended. Returns 0 if DONE has this fingerprint and all
+outputs are there (--scp: a script file and the archives that it names), unless the variable XVKD_FORCE is set.
+Otherwise writes the fingerprint to NEW, which becomes DONE when the step has ended, prints why, and returns 2; 1
+if an input is missing or cannot be read. With NEW empty nothing is written, and inputs may be missing (for
+--dry-run). Needs nothing but Python's own library, so that asking costs little.
 """
 
 import hashlib
@@ -48,12 +48,24 @@ def of_folder(path: Path) -> str:
     return digest.hexdigest()
 
 
+def archives_of(scp: Path) -> list[str]:
+    """The archives that a script file names; of a large one, the first."""
+    if not scp.exists():
+        return []
+    with scp.open(encoding="utf-8", errors="surrogateescape") as file:
+        lines = file if scp.stat().st_size <= LARGEST_READ else [file.readline()]
+        return list(dict.fromkeys(line.split(maxsplit=1)[1].rpartition(":")[0] for line in lines if " " in line))
+
+
 def main() -> int:
     words = sys.argv[1:]
     split = words.index("--")
-    done, new, inputs, command = Path(words[0]), words[1], words[3:split:2], words[split + 1 :]
+    done, new, command = Path(words[0]), words[1], words[split + 1 :]
+    files: dict[str, list[str]] = {"--input": [], "--output": [], "--scp": []}
+    for place in range(2, split, 2):
+        files[words[place]].append(words[place + 1])
     lines = ["command " + " ".join(f"{word!r}" for word in command)]
-    for path in map(Path, inputs):
+    for path in map(Path, files["--input"]):
         try:
             lines.append(f"{path} {of_folder(path) if path.is_dir() else of_file(path)}")
         except FileNotFoundError:
@@ -64,10 +76,12 @@ def main() -> int:
             lines.append(f"{path} missing")
     # The first line tells one run from another: what stands on this step is redone when it is redone.
     old = done.read_text(encoding="utf-8", errors="surrogateescape").splitlines()[1:] if done.exists() else None
-    if old == lines and not os.environ.get("XVKD_FORCE"):
+    outputs = files["--output"] + [file for scp in files["--scp"] for file in (scp, *archives_of(Path(scp)))]
+    gone = [file for file in outputs if not os.path.exists(file)]
+    if old == lines and not gone and not os.environ.get("XVKD_FORCE"):
         return 0
     if old == lines:
-        print("--force")
+        print(f"{gone[0]} is missing" if gone else "--force")
     elif old is not None:
         new_lines = [line for line in lines if line not in old]
         changed = ["command" if line == lines[0] else line.rsplit(" ", 1)[0] for line in new_lines]

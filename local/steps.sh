@@ -1,9 +1,9 @@
 # shellcheck shell=bash disable=SC2034,SC2154
 # Steps that are done once. A step that ended leaves DONE, its fingerprint (local/fingerprint.py); it is done
-# again only if its command or an input changed, or with --force.
-#   step DONE TITLE [--input FILE]... -- COMMAND...    runs a shell function that calls a launcher
-#   queue DONE TITLE [--input FILE]... -- COMMAND...   keeps a command for
-#   run_queue LOGS NAME LAUNCHER...                    which runs what was kept as an array of jobs
+# again only if its command or an input (--input FILE) changed, an output (--output FILE) is gone, or with --force.
+#   step DONE TITLE [--input FILE | --output FILE]... -- COMMAND...    runs a shell function that calls a launcher
+#   queue DONE TITLE [--input FILE | --output FILE]... -- COMMAND...   keeps a command for
+#   run_queue LOGS NAME LAUNCHER...                                    which runs what was kept as an array of jobs
 queued=()
 
 # Returns 0 if the step is to be done.

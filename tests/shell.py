@@ -45,9 +45,9 @@ def running(process: int) -> bool:
 
 
 def files(folder: Path) -> dict[str, tuple[int, int]]:
-    """Every file below a folder, with its time of change and size."""
+    """Every file below a folder, with its time of change and size; not who had the lock last."""
     return {
         str(path.relative_to(folder)): (path.stat().st_mtime_ns, path.stat().st_size)
         for path in folder.rglob("*")
-        if path.is_file()
+        if path.is_file() and path.name != ".lock"
     }

@@ -243,3 +243,25 @@ def test_jobs_of_a_script_that_is_killed_are_ended(tmp_path, kind):
 def test_cell_says_how_it_is_used(words, status):
     done = run(["local/cell.sh", *words])
     assert done.returncode == status and "usage: local/cell.sh DONE COMMAND..." in done.stdout
+
+
+def test_a_lost_output_is_made_again(steps, tmp_path):
+    script = COPY.replace("--", '--output "$W/out" --', 1)
+    (tmp_path / "in.yaml").write_text("a: 1\n")
+    steps(script)
+    assert "up to date: the copy" in steps(script).stderr
+    (tmp_path / "out").unlink()
+    done = steps(script)
+    assert f"the copy ({tmp_path}/out is missing)" in done.stderr
+    assert (tmp_path / "out").read_text() == "a: 1\n"
+
+
+def test_a_lost_archive_of_a_script_file_is_made_again(steps, tmp_path):
+    (tmp_path / "in.yaml").write_text("a: 1\n")
+    script = 'step "$W/.done" it --scp "$W/x.scp" -- run cp "$W/in.yaml" "$W/x y.ark"\n'
+    (tmp_path / "x.scp").write_text("".join(f"u{i} {tmp_path}/x y.ark:{i}\n" for i in range(5)))
+    steps(script)
+    assert "up to date: it" in steps(script).stderr
+    (tmp_path / "x y.ark").unlink()
+    assert f"it ({tmp_path}/x y.ark is missing)" in steps(script).stderr
+    assert (tmp_path / "x y.ark").exists()
