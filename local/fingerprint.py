@@ -88,9 +88,12 @@ def main() -> int:
         more = f" and {len(changed) - MOST_NAMED} more" if len(changed) > MOST_NAMED else ""
         print(f"changed since: {', '.join(changed[:MOST_NAMED]) or 'its list of inputs'}{more}")
     if new:
-        Path(new).parent.mkdir(parents=True, exist_ok=True)
-        head = f"# {time.strftime('%Y-%m-%d %H:%M:%S')} {socket.gethostname()} {secrets.token_hex(4)}"
-        Path(new).write_text("\n".join([head, *lines]) + "\n", encoding="utf-8", errors="surrogateescape")
+        try:
+            Path(new).parent.mkdir(parents=True, exist_ok=True)
+            head = f"# {time.strftime('%Y-%m-%d %H:%M:%S')} {socket.gethostname()} {secrets.token_hex(4)}"
+            Path(new).write_text("\n".join([head, *lines]) + "\n", encoding="utf-8", errors="surrogateescape")
+        except OSError as error:
+            sys.exit(f"error: {new}: cannot be written: {error.strerror}; free space or make it writable, and repeat")
     return 2
 
 

@@ -27,6 +27,7 @@ from xvkd.corpora.synthesis.draws import range_problem, ratio, stream, uniform
 from xvkd.corpora.synthesis.texts import sentence
 from xvkd.corpora.synthesis.voices import SessionOptions, SpeakerOptions, draw_voice
 from xvkd.errors import UserError
+from xvkd.kaldi.files import atomic_write
 from xvkd.progress import Progress
 
 if TYPE_CHECKING:
@@ -262,10 +263,11 @@ def _make(seed: int, plan: dict[str, Any], folder: Path, synthesiser: espeak.Syn
             np.pad(speech, (before, after)), *rooms[utterance["session"]],
             stream(seed, utterance["id"], "noise"), utterance["snr_db"], utterance["level_db"],
         )
-        with wave.open(str(temporary / f"{utterance['id']}.wav"), "wb") as file:
+        with atomic_write(temporary / f"{utterance['id']}.wav", "wb") as whole, wave.open(whole, "wb") as file:
             file.setparams((1, 2, channels.SAMPLING_RATE, len(recorded), "NONE", ""))
             file.writeframes(recorded.tobytes())
-    (temporary / PLAN).write_text(json.dumps(plan, indent=1), encoding="utf-8")
+    with atomic_write(temporary / PLAN) as file:
+        json.dump(plan, file, indent=1)
     if folder.exists():  # made with other options; without its plan it counts for nothing
         (folder / PLAN).unlink(missing_ok=True)
         shutil.rmtree(folder)

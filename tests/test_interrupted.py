@@ -1,0 +1,142 @@
+"""Whatever happens to a run, the next plain one reaches the result of an undisturbed one."""
+
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from shell import ROOT, environment, run
+
+pytestmark = pytest.mark.slow
+
+OPTIONS = [
+    "--preset", "tiny", "--nj", "2", "--students", "label frame+segment6",
+    "--corpus-set", " ".join(f"options.sets.{name}.speakers={n}" for name, n in (("train", 8), ("dev", 4), ("eval", 4))),
+]  # fmt: skip
+# Points of EER; everything is deterministic, but a resumed sum may round otherwise.
+TOLERANCE = 0.05
+
+
+def command(root: Path, *options: str) -> list[str]:
+    return list(map(str, [ROOT / "run.sh", *OPTIONS, "--data-root", root / "data", "--exp-root", root / "exp", *options]))
+
+
+def eers(root: Path) -> dict[tuple[str, str, str], float]:
+    records = json.loads((root / "exp" / "tiny" / "results" / "results.json").read_text())
+    return {(record["system"], record["set"], record["scoring"]): record["eer_percent"] for record in records}
+
+
+def assert_undisturbed(root: Path, expected: dict[tuple[str, str, str], float]) -> None:
+    """A plain run reaches the expected error rates and leaves nothing half-written."""
+    done = run(command(root))
+    assert done.returncode == 0, done.stderr
+    found = eers(root)
+    assert found.keys() == expected.keys()
+    assert all(abs(found[key] - expected[key]) <= TOLERANCE for key in expected)
+    again = run(command(root))
+    assert again.returncode == 0 and not re.findall(r" (?:changed since|is missing)", again.stderr)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """The folder of an undisturbed run, its error rates, and the seconds that it took."""
+    root = tmp_path_factory.mktemp("undisturbed")
+    start = time.monotonic()
+    done = run(command(root))
+    assert done.returncode == 0, done.stderr
+    return root, eers(root), time.monotonic() - start
+
+
+@pytest.fixture
+def copy(undisturbed, tmp_path):
+    """A finished run to do harm to: the files of the undisturbed one, at the same paths."""
+    root = undisturbed[0]
+    kept = tmp_path / "kept"
+    shutil.copytree(root, kept, symlinks=True)
+    yield root
+    shutil.rmtree(root)
+    shutil.move(kept, root)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_killed_at_random_moments(undisturbed, tmp_path, seed):
+    """kill -9 of the whole process group, again and again, over all stages."""
+    draw = random.Random(seed)
+    stages = set()
+    for _ in range(60):
+        log = tmp_path / "log"
+        with log.open("w") as output:
+            process = subprocess.Popen(
+                command(tmp_path), cwd=ROOT, env=environment(), stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+                start_new_session=True,
+            )  # fmt: skip
+            try:
+                status = process.wait(draw.uniform(1, 9))
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+                stages.update(re.findall(r" stage (\d+): ", log.read_text())[-1:])
+                continue
+        assert status == 0, log.read_text()
+        break
+    assert len(stages) >= 4, "the run was killed in too few stages to tell anything"
+    assert_undisturbed(tmp_path, undisturbed[1])
+
+
+@pytest.mark.parametrize("kilobytes", [1, 30, 100, 200])
+def test_full_disk(undisturbed, tmp_path, kilobytes):
+    """No file can grow beyond a limit: one clear sentence, and a plain run afterwards is whole."""
+    limited = ["bash", "-c", f'ulimit -f {kilobytes}; exec "$@"', "limited", *command(tmp_path)]
+    done = run(limited)
+    assert done.returncode == 1
+    assert re.search(r"error: .*: cannot be written: File too large; free space", done.stderr)
+    assert "Traceback" not in done.stderr
+    assert_undisturbed(tmp_path, undisturbed[1])
+
+
+LOST = [
+    "data/tiny/dev/utt2spk", "data/tiny/train/feats.scp", "data/tiny/eval/archives/vad.1.ark",
+    "exp/tiny/teacher_tdnn_tiny_s0/model.safetensors", "exp/tiny/teacher_tdnn_tiny_s0/embeddings/dev/segment6.ark",
+    "exp/tiny/student_tdnn16_tdnn_tiny_label_softmax_s0/config.yaml",
+    "exp/tiny/student_tdnn16_tdnn_tiny_frame+segment6_mse_s0/embeddings/eval/embedding.scp",
+    "exp/tiny/teacher_tdnn_tiny_s0/backend/stats/plda",
+    "exp/tiny/teacher_tdnn_tiny_s0/scores/frame/eval.plda.txt", "exp/tiny/results/results.json",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LOST)
+def test_a_file_that_is_lost_is_made_again(undisturbed, copy, name):
+    lost = copy / name
+    lost.unlink()
+    assert_undisturbed(copy, undisturbed[1])
+    assert lost.exists()
+
+
+def test_all_of_them_are_made_again(undisturbed, copy):
+    for name in LOST:
+        (copy / name).unlink()
+    assert_undisturbed(copy, undisturbed[1])
+    assert all((copy / name).exists() for name in LOST)
+
+
+def test_a_folder_that_cannot_be_written(undisturbed, tmp_path):
+    """As a user who may not: root may write everywhere."""
+    as_user = []
+    if os.geteuid() == 0:
+        if shutil.which("setpriv") is None:
+            pytest.skip("root may write everywhere, and there is no setpriv to become another user")
+        as_user = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+    place = tmp_path / "place"
+    place.mkdir(mode=0o555)
+    for folder in (tmp_path, *tmp_path.parents):
+        if not os.stat(folder).st_mode & 0o005 == 0o005 and folder.owner() != "nobody":
+            folder.chmod(folder.stat().st_mode | 0o055)
+    done = run([*as_user, *command(place)])
+    assert done.returncode == 1 and "cannot be written; make it writable" in done.stderr
+    assert list(place.iterdir()) == []
