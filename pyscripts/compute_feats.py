@@ -1,39 +1,63 @@
 #!/usr/bin/env python3
 """Computes MFCC or log mel filterbanks, as Kaldi's compute-mfcc-feats and compute-fbank-feats.
 
-Unlike those, it reads any audio format, resamples to the configured rate and averages channels; it
-never dithers.
+usage: compute_feats.py --config conf/features/mfcc.yaml scp:wav.scp ark,scp:feats.ark,feats.scp
+       compute_feats.py --config conf/features/mfcc.yaml --segments segments scp:wav.scp ark:- | ...
+
+WAVS is a script of files, archives of wav files (x.ark:123) or, with --allow-pipes, commands; or an archive.
+
+Unlike Kaldi's programs, it reads any audio format, resamples to the configured rate, averages channels and never
+dithers. With --segments it does the work of extract-segments as well: a segment that begins behind the end of
+its recording, ends 0.5 s or more behind it, is not longer than 0.1 s, or belongs to no recording or channel is
+skipped and logged; one without a channel averages them; a malformed line is an error. An utterance too short
+for one frame is an error if the configuration says allow_empty: false, else an empty matrix, as in Kaldi.
+--compress=true does the work of copy-feats --compress=true.
 """
 
-from xvkd import cli, config
+import logging
+
+from xvkd import cli
 from xvkd.errors import UserError
-from xvkd.features.audio import read_audio
 from xvkd.features.extraction import FeatureConfig, FeatureExtractor
-from xvkd.kaldi.archives import ArchiveWriter
-from xvkd.kaldi.specifiers import input_script, output_pair
-from xvkd.kaldi.tables import read_table, slice_part
+from xvkd.features.recordings import Recordings, read_segments
+from xvkd.kaldi.archives import open_writer
+from xvkd.kaldi.specifiers import rspecifier, wspecifier
 from xvkd.progress import Progress
 
 
 def main() -> None:
     parser = cli.parser(__doc__)
-    parser.add_argument("--config", required=True, help="conf/features/<name>.yaml")
-    parser.add_argument("--part", type=cli.part, default=(1, 1), metavar="JOB/NUM_JOBS")
-    parser.add_argument("wavs", type=input_script, metavar="scp:WAV.SCP")
-    parser.add_argument("features", type=output_pair, metavar="ark,scp:FEATS.ARK,FEATS.SCP")
+    cli.add_schema(parser, FeatureConfig, absent={"compress": False, "allow_empty": True})
+    cli.add_pipes(parser)
+    parser.add_argument("--segments", metavar="FILE", help="lines 'utterance recording start end [channel]'")
+    parser.add_argument("--part", type=cli.part, default=(1, 1), metavar="JOB/NUM_JOBS", help="of the sorted keys")
+    parser.add_argument("wavs", type=rspecifier, metavar="WAVS", help="scp:WAV.SCP or ark:WAVS.ARK")
+    parser.add_argument("features", type=wspecifier, metavar="FEATURES", help="ark,scp:FEATS.ARK,FEATS.SCP, ark:-, ...")
     args = parser.parse_args()
-    options = config.load(FeatureConfig, args.config)
+    options = FeatureConfig(**cli.schema_values(args))
     extractor = FeatureExtractor(options)
-    wavs = read_table(args.wavs)
-    utterances = slice_part(wavs, args.part)
-    progress = Progress(len(utterances), "utterances")
-    with ArchiveWriter(*args.features, compress=options.compress) as writer:
-        for utterance in utterances:
-            features = extractor(read_audio(wavs[utterance], options.sample_frequency))
+    segments = read_segments(args.segments, args.allow_pipes) if args.segments else None
+    recordings = Recordings(args.wavs, segments, args.part, args.allow_pipes)
+    progress = Progress(len(recordings.keys or []), "utterances")
+    done = 0
+    with open_writer(args.features, options.compress, args.allow_pipes) as writer:
+        for utterance, samples in recordings.utterances(options.sample_frequency):
+            features = extractor(samples)
             if len(features) == 0:
-                raise UserError(f"{wavs[utterance]}: too short for a single frame; replace or remove it")
+                if not options.allow_empty:
+                    raise UserError(
+                        f"{args.wavs}: '{utterance}' is too short for a single frame ({len(samples)} samples); remove "
+                        "it, or write an empty matrix as Kaldi does: --allow-empty=true"
+                    )
+                logging.warning("'%s' is too short for a frame (%d samples): empty", utterance, len(samples))
             writer.write(utterance, features)
-            progress.update()
+            done += 1
+            if recordings.keys is not None:
+                progress.update()
+        # A part may be empty where there are more jobs than utterances.
+        if not done and (recordings.keys or args.part[1] == 1):
+            raise UserError(f"{args.wavs}: no utterance could be used")
+    logging.info("features of %d utterances", done)
 
 
 if __name__ == "__main__":

@@ -29,6 +29,14 @@ def add_overrides(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_pipes(parser: argparse.ArgumentParser) -> None:
+    """Adds ``--allow-pipes``."""
+    parser.add_argument(
+        "--allow-pipes", action="store_true",
+        help="runs the shell commands of specifiers and script files ('gunzip -c x.gz |'), as Kaldi always does",
+    )
+
+
 def add_schema(
     parser: argparse.ArgumentParser, schema: type, names: Sequence[str] = (), absent: Mapping[str, Any] | None = None
 ) -> None:
@@ -63,13 +71,16 @@ def schema_values(args: argparse.Namespace) -> dict[str, Any]:
     Raises:
         UserError: a value that is missing or impossible.
     """
-    # Reading YAML and checking types costs a tenth of a second, more than some commands need in all.
+    fields = [field for field in dataclasses.fields(args._schema) if not args._names or field.name in args._names]
+    given = {field.name: getattr(args, field.name) for field in fields if getattr(args, field.name) is not None}
+    # Reading YAML and checking types costs a tenth of a second, more than some commands need in all. Flags have been
+    # checked already.
+    if not args.config and all(f.type is bool if f.name in given else f.name in args._absent for f in fields):
+        return {**args._absent, **{name: value == "true" for name, value in given.items()}}
     import yaml
 
     from xvkd import config
 
-    fields = [field for field in dataclasses.fields(args._schema) if not args._names or field.name in args._names]
-    given = {field.name: getattr(args, field.name) for field in fields if getattr(args, field.name) is not None}
     if args.config:
         instance = config.load(args._schema, args.config, [f"{name}={value}" for name, value in given.items()])
         return {field.name: getattr(instance, field.name) for field in fields}
@@ -113,9 +124,12 @@ def part(text: str) -> tuple[int, int]:
 
 def run(main: Callable[[], None]) -> None:
     """Runs a command: timestamps in the log, one clear sentence and exit status 1 on bad input."""
+    # What is out of the ordinary is marked: local/steps.sh shows it on the screen.
+    logging.addLevelName(logging.INFO, "")
+    logging.addLevelName(logging.WARNING, "warning: ")
     logging.basicConfig(
         stream=sys.stderr, level=logging.INFO, datefmt="%Y-%m-%d %H:%M:%S",
-        format="%(asctime)s %(message)s",
+        format="%(asctime)s %(levelname)s%(message)s",
     )
     name = os.path.basename(sys.argv[0])
     try:

@@ -16,18 +16,11 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 
 from xvkd.errors import UserError
+from xvkd.schema import choices, limits
+
+__all__ = ["build", "choices", "limits", "load", "neighbour", "read_tree"]
 
 T = TypeVar("T")
-
-
-def limits(low: float | None = None, high: float | None = None) -> Any:
-    """A dataclass field whose number (or each number of its list) lies in [low, high]."""
-    return dataclasses.field(metadata={"low": low, "high": high})
-
-
-def choices(*allowed: str) -> Any:
-    """A dataclass field whose value (or each value of its list) is one of ``allowed``."""
-    return dataclasses.field(metadata={"choices": allowed})
 
 
 def load(schema: type[T], path: str | Path, overrides: Sequence[str] = ()) -> T:
@@ -53,6 +46,11 @@ def load(schema: type[T], path: str | Path, overrides: Sequence[str] = ()) -> T:
         except (yaml.YAMLError, OmegaConfBaseException, AttributeError, TypeError) as error:
             raise UserError(f"override '{override}' does not fit {path}: {' '.join(str(error).split())}") from None
     return build(schema, OmegaConf.to_container(tree), str(path))
+
+
+def read_tree(path: str | Path) -> dict[str, Any]:
+    """A file's values, laid over those of its base; nothing is checked."""
+    return typing.cast(dict[str, Any], OmegaConf.to_container(_read(Path(path))))
 
 
 def _read(path: Path, above: tuple[Path, ...] = ()) -> DictConfig:

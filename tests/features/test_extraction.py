@@ -44,21 +44,23 @@ def test_features_are_kaldis(golden, extractors, kind, name):
     ours = extractors[kind](read(golden / "features" / f"{name}.wav"))
     assert ours.dtype == np.float32
     np.testing.assert_allclose(ours[::8], kaldis, rtol=0, atol=6e-3)
-    assert np.median(np.abs(ours[::8] - kaldis)) < 6e-5
+    assert np.median(np.abs(ours[::8] - kaldis)) < 2e-5
 
 
-@pytest.mark.parametrize("kind", ["mfcc", "fbank80", "fbank80_default"])
-def test_features_of_all_recordings_are_kaldis(oracle, extractors, kind):
-    """Speech, digital silence, a tone with an offset, and 200 samples."""
+@pytest.mark.parametrize(
+    ("kind", "most", "median"), [("mfcc", 6e-3, 2e-5), ("fbank80", 7.3e-3, 4e-6), ("fbank80_default", 7.3e-3, 6e-6)]
+)
+def test_features_of_all_recordings_are_kaldis(oracle, extractors, kind, most, median):
+    """Speech, digital silence, a tone with an offset, and 200 samples; as near as a float64 implementation is."""
     differences = []
     for name, kaldis in kaldiio.load_ark(str(oracle / "feats" / f"{kind}.ark")):
         ours = extractors[kind](read(oracle / "wav" / f"{name}.wav"))
         if kaldis.size == 0:
             assert len(ours) == 0, name
             continue
-        np.testing.assert_allclose(ours, kaldis, rtol=0, atol=8e-3, err_msg=name)
+        np.testing.assert_allclose(ours, kaldis, rtol=0, atol=most, err_msg=name)
         differences.append(np.abs(ours - kaldis).ravel())
-    assert np.median(np.concatenate(differences)) < 6e-5
+    assert np.median(np.concatenate(differences)) < median
 
 
 def test_an_hour_in_blocks_is_what_it_is_in_one(extractors):
@@ -96,6 +98,13 @@ def test_c0_is_the_raw_log_energy_of_the_reflected_window(extractors):
         window = samples[places].astype(np.float64)
         expected = math.log(np.sum((window - window.mean()) ** 2))
         assert energies[frame] == pytest.approx(expected, abs=1e-4)
+
+
+def test_without_a_lifter_coefficients_are_those_before_it(mfcc, extractors):
+    samples = noise(1600)
+    lifted, plain = extractors["mfcc"](samples), FeatureExtractor(dataclasses.replace(mfcc, cepstral_lifter=0))(samples)
+    weights = 1 + 11 * np.sin(np.pi * np.arange(1, 30) / 22)
+    np.testing.assert_allclose(lifted[:, 1:], plain[:, 1:] * weights, atol=1e-4)
 
 
 def test_loudness_moves_c0_alone(extractors):

@@ -1,11 +1,7 @@
 """Archives: what Kaldi and kaldiio write is read, what we write they read, damage is told."""
 
-import contextlib
-import gzip
-import io
 import os
 import pickle
-import resource
 import struct
 
 import kaldiio
@@ -13,18 +9,20 @@ import numpy as np
 import pytest
 
 from xvkd.errors import UserError
+from xvkd.kaldi import archives
 from xvkd.kaldi.archives import (
-    MOST_OPEN_FILES,
     ArchiveWriter,
     MatrixReader,
+    load_vectors,
+    open_random,
+    open_writer,
+    read_integers,
+    read_items,
     read_matrix,
-    read_script,
-    read_vector,
     read_vectors,
-    write_matrix,
-    write_vector,
 )
-from xvkd.kaldi.files import atomic_write
+from xvkd.kaldi.scripts import MOST_OPEN_FILES, read_script
+from xvkd.kaldi.specifiers import rspecifier, wspecifier
 
 
 @pytest.fixture
@@ -114,32 +112,6 @@ def test_unknown_keys_are_named_and_counted(saved):
         MatrixReader(saved / "x.scp")["b"]
 
 
-def test_no_mutation_of_an_archive_does_worse_than_an_error(tmp_path, rng):
-    """Whatever byte is hit, the reader returns finite numbers or raises UserError."""
-    matrices = {"a": rng.standard_normal((12, 3)).astype(np.float32), "b": np.ones((3, 2), np.float32)}
-    whole, kinds = {}, {"plain": {}, "compressed": {"compression_method": 1}, "text": {"text": True}}
-    for name, options in kinds.items():
-        kaldiio.save_ark(str(tmp_path / "x.ark"), matrices, scp=str(tmp_path / f"{name}.scp"), **options)
-        whole[name] = (tmp_path / "x.ark").read_bytes()
-    for name, data in whole.items():
-        for _ in range(300):
-            mutated = bytearray(data)
-            start = int(rng.integers(0, min(40, len(data))))
-            mutated[start : start + 4] = rng.bytes(int(rng.integers(1, 5)))
-            (tmp_path / "x.ark").write_bytes(mutated[: int(rng.integers(1, len(mutated) + 1))])
-            reader = MatrixReader(tmp_path / f"{name}.scp")
-            for key in matrices:
-                with contextlib.suppress(UserError):
-                    assert np.isfinite(reader[key]).all()
-
-
-def test_a_header_that_claims_gigabytes_allocates_nothing(tmp_path):
-    (tmp_path / "x.ark").write_bytes(b"\0BFM \4" + struct.pack("<ibi", 2**31 - 1, 4, 2**31 - 1) + b"\0" * 64)
-    (tmp_path / "x.scp").write_text(f"a {tmp_path}/x.ark\n")
-    with pytest.raises(UserError, match="truncated"):
-        MatrixReader(tmp_path / "x.scp")["a"]
-
-
 def test_objects_that_run_python_code_when_read_are_refused(tmp_path):
     """kaldiio would unpickle this; an archive from somewhere must not be able to run code."""
     (tmp_path / "x.ark").write_bytes(b"PKL" + pickle.dumps(np.zeros(3)))
@@ -154,7 +126,8 @@ def test_matrices_vectors_and_ranges_by_key(tmp_path, rng):
         writer.write("m", matrix)
         writer.write("v", vector)
     place = read_script(tmp_path / "x.scp")["m"]
-    (tmp_path / "x.scp").open("a").write(f"part {place}[2:4]\nlate {place}[8:12]\nbeyond {place}[8:13]\n")
+    with open(tmp_path / "x.scp", "a") as script:
+        script.write(f"part {place}[2:4]\nlate {place}[8:12]\nbeyond {place}[8:13]\n")
     reader = MatrixReader(tmp_path / "x.scp")
     assert reader.keys()[:2] == ["m", "v"] and len(reader) == 5 and "m" in reader and "w" not in reader
     np.testing.assert_array_equal(reader["m"], matrix)
@@ -196,124 +169,88 @@ def test_a_reader_survives_pickling_and_forking_and_bounds_its_files(tmp_path):
     assert os.waitpid(child, 0)[1] == 0
 
 
-def test_compression_writes_kaldis_bytes(golden, tmp_path):
-    matrices = dict(kaldiio.load_ark(str(golden / "kaldi" / "mfcc.ark")))
-    with ArchiveWriter(tmp_path / "x.ark", tmp_path / "x.scp", compress=True) as writer:
-        for key, matrix in matrices.items():
-            writer.write(key, matrix)
-    assert (tmp_path / "x.ark").read_bytes() == (golden / "kaldi" / "mfcc_compressed.ark").read_bytes()
+def test_a_table_of_vectors_is_read_from_archives_too(tmp_path, vectors):
+    for options in ("ark", "ark,t"):
+        with open_writer(wspecifier(f"{options}:{tmp_path}/x"), compress=False) as writer:
+            for key, vector in vectors.items():
+                writer.write(key, vector)
+        keys, read = load_vectors(rspecifier(f"ark:{tmp_path}/x"))
+        assert keys == list(vectors) and read.dtype == np.float32
+        np.testing.assert_array_equal(read, np.stack(list(vectors.values())))
 
 
-def test_compression_of_speech_is_kaldis_up_to_rounding(oracle, tmp_path):
-    """One byte in ten thousand differs by one: float32 rounding at a step's edge."""
-    kaldis = (oracle / "feats" / "mfcc_compressed.ark").read_bytes()
-    with gzip.open(oracle / "feats" / "mfcc_compressed.txt.gz") as text:
-        decoded = dict(kaldiio.load_ark(io.BytesIO(text.read())))
-    matrices = dict(kaldiio.load_ark(str(oracle / "feats" / "mfcc.ark")))
-    with ArchiveWriter(tmp_path / "x.ark", tmp_path / "x.scp", compress=True) as writer:
-        for key, matrix in matrices.items():
-            writer.write(key, matrix)
-    ours = (tmp_path / "x.ark").read_bytes()
-    lines = (tmp_path / "x.scp").read_text().splitlines()
-    script = []
-    for (key, matrix), line in zip(matrices.items(), lines, strict=True):
-        start = int(line.rpartition(":")[2])
-        size = 21 + 8 * 30 + matrix.size if len(matrix) > 8 else 22 + 2 * matrix.size
-        offset = kaldis.index(key.encode() + b" \0B") + len(key) + 1
-        one, other = (
-            np.frombuffer(data, np.uint8, size, place).astype(int)
-            for data, place in ((ours, start), (kaldis, offset))
-        )
-        assert np.abs(one - other).max() <= 1 and np.mean(one != other) < 3e-4
-        script.append(f"{key} {oracle}/feats/mfcc_compressed.ark:{offset}\n")
-    (tmp_path / "kaldis.scp").write_text("".join(script))
-    reader = MatrixReader(tmp_path / "kaldis.scp")
-    for key in reader:
-        # The text has seven digits, C0 is about 20 and the others up to 100.
-        np.testing.assert_allclose(reader[key], decoded[key], atol=6e-5)
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [
+        ({"z": np.zeros(4)}, r"key 'z' at offset 212: has shape \(4,\), the first vector \('utt0'\) has \(5,\)"),
+        ({"z": np.zeros((5, 1))}, r"key 'z' at offset 212: has shape \(5, 1\); vectors"),
+        ({"z": np.array([0, 0, np.nan, 0, 0], np.float32)}, "key 'z' at offset 212: NaN or infinity"),
+        ({"utt3": np.zeros(5, np.float32)}, "'utt3' stands twice"),
+    ],
+)
+def test_an_archive_of_vectors_with_one_unlike_the_others_is_told(tmp_path, vectors, extra, message):
+    """Behind a run of plain vectors, which are read in blocks."""
+    kaldiio.save_ark(str(tmp_path / "x"), vectors)
+    kaldiio.save_ark(str(tmp_path / "x"), {**extra, "last": np.zeros(5, np.float32)}, append=True)
+    with pytest.raises(UserError, match=message):
+        load_vectors(rspecifier(f"ark:{tmp_path}/x"))
 
 
-def test_what_is_written_others_can_read(tmp_path, rng):
-    arrays = {"m": rng.standard_normal((9, 4)), "v": rng.standard_normal(6), "none": np.zeros((0, 0))}
-    with ArchiveWriter(tmp_path / "x.ark", tmp_path / "x.scp", compress=False) as writer:
-        for key, array in arrays.items():
-            writer.write(key, array)
-    read = kaldiio.load_scp(str(tmp_path / "x.scp"))
-    assert list(read) == list(arrays)
-    for key, array in arrays.items():
-        assert read[key].dtype == np.float32
-        np.testing.assert_array_equal(read[key], array.astype(np.float32))
-    write_vector(tmp_path / "v", arrays["v"])
-    write_matrix(tmp_path / "m", arrays["m"])
-    np.testing.assert_array_equal(read_vector(tmp_path / "v"), arrays["v"].astype(np.float32))
-    np.testing.assert_array_equal(read_matrix(tmp_path / "m"), arrays["m"].astype(np.float32))
-    np.testing.assert_array_equal(kaldiio.load_mat(str(tmp_path / "m")), arrays["m"].astype(np.float32))
-    with pytest.raises(UserError, match="expected one vector"):
-        read_vector(tmp_path / "m")
+def test_blocks_of_an_archive_are_joined(tmp_path, rng, monkeypatch):
+    """Vectors that lie across the edges of what is read at once."""
+    monkeypatch.setattr(archives, "BLOCK", 100)
+    vectors = {f"{'u' * (1 + i % 40)}{i}": rng.standard_normal(7).astype(np.float32) for i in range(300)}
+    kaldiio.save_ark(str(tmp_path / "x"), vectors)
+    keys, read = load_vectors(rspecifier(f"ark:{tmp_path}/x"))
+    assert keys == list(vectors)
+    np.testing.assert_array_equal(read, np.stack(list(vectors.values())))
 
 
-def write_two(folder, **arrays):
-    with ArchiveWriter(folder / "x.ark", folder / "x.scp", compress=False) as writer:
-        for key, array in arrays.items():
-            writer.write(key, array)
+@pytest.mark.parametrize("kind", ["ark", "scp"])
+def test_an_empty_table(tmp_path, kind):
+    (tmp_path / "x").write_bytes(b"")
+    table = rspecifier(f"{kind}:{tmp_path}/x")
+    assert list(read_items(table)) == [] and "a" not in open_random(table) and read_integers(table) == {}
+    with pytest.raises(UserError, match="x: no vectors"):
+        load_vectors(table)
+    with pytest.raises(UserError, match="x: no entry for 'a'"):
+        open_random(table)["a"]
 
 
-def test_a_writer_that_fails_leaves_what_was_there(saved):
-    before = {path.name: path.read_bytes() for path in saved.iterdir()}
-    with pytest.raises(KeyboardInterrupt), ArchiveWriter(saved / "x.ark", saved / "x.scp", False) as writer:
-        writer.write("a", np.zeros(3))
-        raise KeyboardInterrupt
-    with pytest.raises(UserError, match="'b': NaN or infinity"):
-        write_two(saved, a=np.zeros(3), b=np.array([np.nan]))
-    with pytest.raises(UserError, match="white space"):
-        write_two(saved, **{"a b": np.zeros(3)})
-    with pytest.raises(UserError, match="'a' is written twice"), ArchiveWriter(
-        saved / "x.ark", saved / "x.scp", False
-    ) as writer:  # fmt: skip
-        writer.write("a", np.zeros(3))
-        writer.write("a", np.zeros(3))
-    assert {path.name: path.read_bytes() for path in saved.iterdir()} == before
+def test_an_archive_without_a_script_is_read_by_key(saved, vectors):
+    reader = open_random(rspecifier(f"ark:{saved}/x.ark"))
+    assert "utt5" in reader and "utt6" not in reader
+    for key in ("utt5", "utt0", "utt3"):
+        np.testing.assert_array_equal(reader[key], vectors[key])
 
 
-def test_nothing_has_its_final_name_before_the_end(tmp_path):
-    with ArchiveWriter(tmp_path / "x.ark", tmp_path / "x.scp", compress=False) as writer:
-        writer.write("a", np.zeros(3))
-        assert not (tmp_path / "x.ark").exists() and not (tmp_path / "x.scp").exists()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["x.ark", "x.scp"]
+@pytest.mark.parametrize("kind", ["ark", "scp"])
+def test_what_cannot_be_read_is_skipped_if_that_is_allowed(saved, vectors, caplog, kind):
+    os.truncate(saved / "x.ark", 120)
+    table = rspecifier(f"{kind},p:{saved}/x.{kind}")
+    assert [key for key, _ in read_items(table)] == ["utt0", "utt1", "utt2"]
+    assert "skipped: " in caplog.text and "'utt3' at offset 110: truncated" in caplog.text
+    reader = open_random(table)
+    assert "utt2" in reader and "utt3" not in reader
+    assert load_vectors(table)[0] == ["utt0", "utt1", "utt2"]
 
 
-def test_killed_between_the_two_names_no_old_script_describes_the_new_archive(saved, monkeypatch):
-    replace = os.replace
-
-    def killed(source, target):
-        if str(target).endswith(".scp"):
-            raise KeyboardInterrupt
-        replace(source, target)
-
-    monkeypatch.setattr(os, "replace", killed)
-    with pytest.raises(KeyboardInterrupt):
-        write_two(saved, a=np.zeros(7))
-    assert [path.name for path in saved.iterdir()] == ["x.ark"]
-
-
-def test_a_full_disk_is_told_and_leaves_nothing(tmp_path):
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, hard))
-    try:
-        with pytest.raises(UserError, match=r"x\.ark: cannot be written: File too large"):
-            write_two(tmp_path, a=np.zeros(1 << 17))
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert list(tmp_path.iterdir()) == []
+def test_integers_in_text_and_binary(tmp_path):
+    (tmp_path / "text").write_text("a 1 \nb -7\nc 2147483647 \n")
+    expected = {"a": 1, "b": -7, "c": 2147483647}
+    assert read_integers(rspecifier(f"ark:{tmp_path}/text")) == expected
+    (tmp_path / "binary").write_bytes(
+        b"".join(key.encode() + b" \0B\4" + struct.pack("<i", number) for key, number in expected.items())
+    )
+    assert read_integers(rspecifier(f"ark:{tmp_path}/binary")) == expected
+    (tmp_path / "x.scp").write_text(f"b {tmp_path}/binary:11\nt {tmp_path}/text:7\n")
+    assert read_integers(rspecifier(f"scp:{tmp_path}/x.scp")) == {"b": -7, "t": -7}
+    for wrong in ("a 1\na 2\n", "a 1.5\n", "a\n", "a x\n", "a 1 2\n"):
+        (tmp_path / "text").write_text(wrong)
+        with pytest.raises(UserError, match="text: .*(twice|an integer is expected)"):
+            read_integers(rspecifier(f"ark:{tmp_path}/text"))
 
 
-def test_atomic_write_makes_folders_and_keeps_the_old_file_on_failure(tmp_path):
-    path = tmp_path / "new" / "file"
-    with atomic_write(path) as file:
-        file.write("first\n")
-    with pytest.raises(RuntimeError), atomic_write(path, "wb") as file:
-        file.write(b"second")
-        raise RuntimeError
-    assert path.read_text() == "first\n" and list(path.parent.iterdir()) == [path]
-    with pytest.raises(UserError, match="cannot be written"), atomic_write(path / "below"):
-        pass
+def test_kaldis_counts_of_utterances(oracle):
+    counts = read_integers(rspecifier(f"ark:{oracle}/plda/enroll_num_utts.txt"))
+    assert len(counts) == 40 and set(counts.values()) == {1, 2, 3}

@@ -31,7 +31,9 @@ def test_what_is_written_is_read(tmp_path):
         # Sorted by utterance: a1-1, a2, a_; by speaker: a (a2), a1 (a1-1).
         (tables_of({"a2": "a", "a1-1": "a1"}), "sorting by utterance and sorting by speaker disagree"),
         (tables_of({"a-1": "a"}, utt2dur={"a-1": "1", "a-2": "1"}), "'a-2' stands in only one of utt2spk and utt2dur"),
-        (tables_of({"a-1": "a", "a-2": "a"}, text={"a-1": "x"}), "'a-2' stands in only one of utt2spk and text"),
+        (tables_of({"a-1": "a"}, text={"a-2": "x"}), "'a-2' stands in only one of utt2spk and text"),
+        (tables_of({"a-1": "a"}, segments={"a-1": "r 0 1"}), "'a-1' stands in only one of segments and wav.scp"),
+        ({"utt2spk": {"a-1": "a"}, "wav.scp": {"a-1": "/x\ny.wav"}}, "wav.scp: 'a-1': a line break in '/x.ny.wav'"),
     ],
 )
 def test_what_kaldi_would_refuse_is_told_and_not_written(tmp_path, tables, message):
@@ -40,13 +42,25 @@ def test_what_kaldi_would_refuse_is_told_and_not_written(tmp_path, tables, messa
     assert not (tmp_path / "bad").exists()
 
 
+def test_texts_and_sessions_may_be_known_of_some(tmp_path):
+    write_data_dir(tmp_path / "x", tables_of({"a-1": "a", "a-2": "a"}, text={"a-1": "x"}, utt2session={"a-2": "s"}))
+    assert read_table(tmp_path / "x" / "text") == {"a-1": "x"}
+
+
+def test_wav_scp_has_recordings_where_there_are_segments(tmp_path):
+    segments = {"a-1": "r 0 1", "a-2": "r 1 2 0"}
+    tables = {"utt2spk": {"a-1": "a", "a-2": "a"}, "segments": segments, "wav.scp": {"r": "/r"}}
+    write_data_dir(tmp_path / "x", tables)
+    assert read_table(tmp_path / "x" / "wav.scp") == {"r": "/r"}
+
+
 def test_trial_lists_are_found_by_their_names(tmp_path):
     folder = tmp_path / "eval"
     folder.mkdir()
     for name in ("trials", "trials_multi", "enrol_multi", "trials_hard", "enrol", "trials.bak", "trialsx"):
         (folder / name).write_text("")
     assert DataDir(folder).trial_lists() == {
-        "eval": (folder / "trials", None),
+        "eval": (folder / "trials", folder / "enrol"),
         "eval_hard": (folder / "trials_hard", None),
         "eval_multi": (folder / "trials_multi", folder / "enrol_multi"),
     }

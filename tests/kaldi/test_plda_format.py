@@ -1,6 +1,7 @@
 """Kaldi's PLDA files: read in both forms, written byte for byte, damage told."""
 
 import contextlib
+import gzip
 
 import numpy as np
 import pytest
@@ -22,6 +23,16 @@ def test_the_text_form_says_the_same(oracle):
     binary, text = (read_plda(oracle / "plda" / name) for name in ("plda", "plda.txt"))
     for one, other in zip(binary, text, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-6, atol=1e-8)
+
+
+def test_packed_files_and_commands(golden, tmp_path):
+    kaldis = golden / "kaldi" / "plda"
+    (tmp_path / "plda.gz").write_bytes(gzip.compress(kaldis.read_bytes()))
+    for name in (tmp_path / "plda.gz", f"cat {kaldis} |"):
+        for one, other in zip(read_plda(name, allow_pipes=True), read_plda(kaldis), strict=True):
+            np.testing.assert_array_equal(one, other)
+    with pytest.raises(UserError, match="--allow-pipes"):
+        read_plda(f"cat {kaldis} |")
 
 
 @pytest.mark.parametrize("size", [0, 1, 5, 12, 200, 5000, 8740, 8749])

@@ -1,5 +1,6 @@
-"""Reading audio files of any format, rate and number of channels."""
+"""Reading audio of any format, rate and number of channels."""
 
+import io
 import logging
 import re
 from collections.abc import Iterator
@@ -11,6 +12,11 @@ import soundfile
 from scipy.signal import resample_poly
 
 from xvkd.errors import UserError
+
+# A resampling filter grows with the rates: what a damaged header claims must not take all memory.
+LEAST_RATE, GREATEST_RATE = 1000, 384000
+# Values that are decoded at a time: memory follows what is in a file, not what its header claims.
+BLOCK = 1 << 22
 
 _resampled_once: set[int] = set()
 _CUT_SHORT = re.compile(r"^data : (\d+) \(should be (\d+)\)", re.MULTILINE)
@@ -24,7 +30,7 @@ def duration(path: str | Path) -> tuple[float, int, int]:
     Raises:
         UserError: missing, truncated (as far as a header tells), empty or not audio.
     """
-    with _opened(path) as file:
+    with open_audio(path) as file:
         return file.frames / file.samplerate, file.samplerate, file.channels
 
 
@@ -41,37 +47,87 @@ def read_audio(path: str | Path, sampling_rate: int) -> np.ndarray:
     Raises:
         UserError: missing, truncated, empty or not audio, or not finite.
     """
-    with _opened(path) as file:
-        samples, rate = file.read(dtype="float32", always_2d=True), file.samplerate
-    mono = samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1)
-    if len(mono) == 0:
-        raise UserError(f"{path}: holds no samples; replace or remove it")
-    if not np.isfinite(mono).all():
-        raise UserError(f"{path}: holds samples that are not finite numbers; replace or remove it")
-    if rate != sampling_rate:
-        if rate not in _resampled_once:
-            _resampled_once.add(rate)
-            logging.info("resampling from %d to %d Hz (said once; first file: %s)", rate, sampling_rate, path)
-        common = np.gcd(rate, sampling_rate)
-        mono = resample_poly(mono, sampling_rate // common, rate // common).astype(np.float32)
-    return mono * np.float32(32768.0)
+    with open_audio(path) as file:
+        return read_samples(file, str(path), sampling_rate)
 
 
 @contextmanager
-def _opened(path: str | Path) -> Iterator[soundfile.SoundFile]:
-    """An audio file with at least one sample, whose errors name it."""
+def open_audio(source: str | Path | io.BytesIO, name: str = "") -> Iterator[soundfile.SoundFile]:
+    """Opens audio with at least one sample.
+
+    Args:
+        source: a file's name, or its contents.
+        name: what messages call it; by default its name.
+
+    Raises:
+        UserError: missing, truncated (as far as a header tells), empty or not audio.
+    """
+    name = name or str(source)
+    with _told(name):
+        file = soundfile.SoundFile(source if isinstance(source, io.BytesIO) else str(source))
+    with file:
+        # libsndfile reads a wav that was cut short without complaint, but notes it in its log.
+        cut = _CUT_SHORT.search(file.extra_info)
+        if cut and int(cut[1]) < _STREAMED:
+            raise UserError(f"{name}: truncated ({cut[2]} of {cut[1]} bytes are there); replace or remove it")
+        if file.frames <= 0:
+            raise UserError(f"{name}: holds no samples; replace or remove it")
+        if not LEAST_RATE <= file.samplerate <= GREATEST_RATE:
+            raise UserError(f"{name}: a rate of {file.samplerate} Hz is no audio's; replace or remove it")
+        yield file
+
+
+@contextmanager
+def _told(name: str) -> Iterator[None]:
+    """Says which audio an error of the block is about."""
     try:
-        with soundfile.SoundFile(str(path)) as file:
-            # libsndfile reads a wav that was cut short without complaint, but notes it in its log.
-            cut = _CUT_SHORT.search(file.extra_info)
-            if cut and int(cut[1]) < _STREAMED:
-                raise UserError(f"{path}: truncated ({cut[2]} of {cut[1]} bytes are there); replace or remove it")
-            if file.frames <= 0:
-                raise UserError(f"{path}: holds no samples; replace or remove it")
-            yield file
+        yield
     except (soundfile.LibsndfileError, OSError) as error:
-        raise UserError(f"{path}: cannot be read as audio ({_reason(error)}); replace or remove it") from None
+        reason = getattr(error, "error_string", None) or getattr(error, "strerror", None) or str(error)
+        raise UserError(f"{name}: cannot be read as audio ({reason.strip(' .')}); replace or remove it") from None
 
 
-def _reason(error: Exception) -> str:
-    return str(getattr(error, "error_string", None) or getattr(error, "strerror", None) or error).strip(" .")
+def read_samples(
+    file: soundfile.SoundFile, name: str, sampling_rate: int, first: int = 0, count: int | None = None,
+    channel: int | None = None,
+) -> np.ndarray:  # fmt: skip
+    """Reads open audio, or a part of it, as mono at the wanted rate.
+
+    Args:
+        file: see ``open_audio``.
+        name: what messages call it.
+        sampling_rate: Hz; other rates are resampled, which is logged once.
+        first: where the part begins, in samples at the file's own rate; only with a ``count``.
+        count: how many samples it has; None: from where the file stands to its end.
+        channel: which channel, from 0; None: their average.
+
+    Returns:
+        float32 (samples,), in the range of 16-bit integers.
+
+    Raises:
+        UserError: not finite, or the part reaches beyond the end.
+    """
+    blocks, left = [], np.inf if count is None else count
+    with _told(name):
+        if count is not None:
+            file.seek(first)
+        while left > 0:
+            samples = file.read(int(min(BLOCK // file.channels, left)), dtype="float32", always_2d=True)
+            if not len(samples):
+                break
+            average = channel is None and file.channels > 1
+            blocks.append(samples.mean(axis=1) if average else samples[:, channel or 0])
+            left -= len(samples)
+    mono = np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
+    if len(mono) == 0 or (count is not None and left):
+        raise UserError(f"{name}: truncated, or holds no samples; replace or remove it")
+    if not np.isfinite(mono).all():
+        raise UserError(f"{name}: holds samples that are not finite numbers; replace or remove it")
+    rate = file.samplerate
+    if rate != sampling_rate:
+        if rate not in _resampled_once:
+            _resampled_once.add(rate)
+            logging.info("resampling from %d to %d Hz (said once; first file: %s)", rate, sampling_rate, name)
+        common = np.gcd(rate, sampling_rate)
+        mono = resample_poly(mono, sampling_rate // common, rate // common).astype(np.float32)
+    return mono * np.float32(32768.0)

@@ -34,6 +34,7 @@ class FeatureConfig:
     use_energy: bool  # C0 is the raw log energy; MFCC only
     snip_edges: bool
     compress: bool  # archives in Kaldi's 8-bit format
+    allow_empty: bool  # an utterance too short for a frame is an empty matrix, as in Kaldi; else an error
 
     @property
     def dim(self) -> int:
@@ -52,13 +53,35 @@ class FeatureConfig:
 
 
 class _Mfcc(Wav2MFCC):
-    """Lhotse's layer with the energy written into C0 of every frame."""
+    """Lhotse's layer with the energy in C0 of every frame, and cosines and sines that are exact in float32.
+
+    Lhotse takes them of float32 angles; rounded like that, they move the coefficients twice as far from Kaldi's.
+    """
+
+    @staticmethod
+    def make_dct_matrix(num_ceps: int, num_filters: int) -> torch.Tensor:
+        """The orthonormal DCT, float32 (num_filters, num_ceps)."""
+        centres = (np.arange(num_filters)[:, None] + 0.5) / num_filters
+        dct = np.sqrt(2 / num_filters) * np.cos(np.pi * centres * np.arange(num_ceps))
+        dct[:, 0] *= np.sqrt(0.5)
+        return torch.from_numpy(dct.astype(np.float32))
+
+    @staticmethod
+    def make_lifter(num_ceps: int, lifter: int) -> torch.Tensor:
+        """The weights of the coefficients, float32 (num_ceps,); ones without a lifter."""
+        weights = 1 + lifter / 2 * np.sin(np.pi * np.arange(num_ceps) / (lifter or 1))
+        return torch.from_numpy(weights.astype(np.float32))
 
     def _forward_strided(self, x_strided: torch.Tensor, log_e: torch.Tensor | None) -> torch.Tensor:
         mfcc = super()._forward_strided(x_strided, None)
         if log_e is not None:
             mfcc[..., 0] = log_e
         return mfcc
+
+
+def _power(spectrum: torch.Tensor) -> torch.Tensor:
+    """The power spectrum, without the square root that an absolute value takes on the way."""
+    return spectrum.real.square() + spectrum.imag.square()
 
 
 class FeatureExtractor:
@@ -90,6 +113,7 @@ class FeatureExtractor:
                 )
             else:
                 layer = Wav2LogFilterBank(**options)
+        layer._to_spec = _power
         self._layer = layer.eval()
         self._length = math.floor(config.frame_length / 1000 * config.sample_frequency)
         self._shift = math.floor(config.frame_shift / 1000 * config.sample_frequency)

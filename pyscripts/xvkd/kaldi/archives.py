@@ -1,161 +1,194 @@
-"""Kaldi archives (ark) and script files (scp): many vectors or matrices in one file, by key."""
+"""Kaldi's tables of vectors and matrices: archives (ark), many objects in one file, and their script files (scp)."""
 
+import logging
 import os
-import re
-import stat
 import struct
-from collections import OrderedDict
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Any
 
 import numpy as np
 
 from xvkd.errors import UserError
 from xvkd.kaldi.files import atomic_write
-from xvkd.kaldi.objects import Cursor, read_object, write_object
-from xvkd.kaldi.tables import read_table
+from xvkd.kaldi.objects import LONGEST_KEY, Cursor, StreamCursor, open_object, read_object, write_object
+from xvkd.kaldi.scripts import Archives, describe, finite_float32, place_of, read_script, select_keys
+from xvkd.kaldi.specifiers import RSpecifier
+from xvkd.kaldi.streams import open_input
+from xvkd.kaldi.writer import ArchiveWriter, open_writer
 
-MOST_OPEN_FILES = 64
+__all__ = [
+    "ArchiveReader", "ArchiveWriter", "MatrixReader", "archive_keys", "load_vectors", "open_random", "open_writer",
+    "read_integers", "read_items", "read_matrix", "read_vector", "read_vectors", "skip", "write_matrix", "write_vector",
+]  # fmt: skip
+
 ROWS_PER_CHECK = 1 << 14
-# "x.ark:123[4:56]": the archive, the offset of the object and a range of its rows; the last two
-# may be missing.
-RXSPECIFIER = re.compile(r"(?P<path>.+?)(?::(?P<offset>\d+))?(?:\[(?P<first>\d+):(?P<last>\d+)\])?")
-# Kaldi lets a range of frames end this many rows late: edge effects of framing, and rounding.
-RANGE_TOLERANCE = 3
+BLOCK = 1 << 20
+# What nearly all vectors look like: the mark, float32, and the size behind its own size byte.
+VECTOR_MARK = b"\0BFV \4"
 
 
-def read_script(scp: str | Path) -> dict[str, str]:
-    """Reads a script file.
+def read_items(rspecifier: RSpecifier, allow_pipes: bool = False) -> Iterator[tuple[str, np.ndarray]]:
+    """Reads a table from beginning to end, one object in memory at a time.
 
     Args:
-        scp: lines ``key rxspecifier``, for instance ``utt1 exp/embeddings.ark:5``.
+        rspecifier: the table.
+        allow_pipes: commands are run.
+
+    Yields:
+        Key and object: float32 (N,) or (T, D), finite. All matrices have as many columns as the first.
+
+    Raises:
+        UserError: as ``Archives.read`` and ``read_script``, unless the specifier is permissive: then what cannot be
+            read is skipped and logged; an archive ends there.
+    """
+    width = Width(str(rspecifier))
+    if rspecifier.kind == "scp":
+        archives = Archives(allow_pipes)
+        for key, rxspecifier in read_script(rspecifier.name, allow_pipes).items():
+            try:
+                array = archives.read(rxspecifier, key)
+            except UserError as error:
+                skip(rspecifier, error)
+                continue
+            yield key, width.check(key, array)
+        return
+    with open_input(rspecifier.name, allow_pipes) as stream:
+        cursor = StreamCursor(stream, rspecifier.name)
+        try:
+            for key in archive_keys(cursor):
+                yield key, width.check(key, finite_float32(read_object(cursor), cursor.where))
+        except UserError as error:
+            skip(rspecifier, error)
+
+
+def archive_keys(cursor: StreamCursor) -> Iterator[str]:
+    """The keys of an archive; the caller reads the object behind each."""
+    archive = cursor.where
+    while True:
+        cursor.where = f"{archive}: at offset {cursor.offset}"
+        cursor.skip_space()
+        if not cursor.peek(1):
+            return
+        key = cursor.key()
+        cursor.where = describe(archive, cursor.offset, key)
+        yield key
+
+
+def skip(rspecifier: RSpecifier, error: UserError) -> None:
+    """Logs what cannot be read of a permissive table; raises it for any other."""
+    if not rspecifier.permissive:
+        raise error
+    logging.warning("skipped: %s", error)
+
+
+class Width:
+    """Holds the matrices of a table against the first of them.
+
+    Args:
+        table: its name, for messages.
+    """
+
+    def __init__(self, table: str) -> None:
+        self._table = table
+        self._first: tuple[int, str] | None = None
+
+    def check(self, key: str, array: np.ndarray) -> np.ndarray:
+        """Returns the array; UserError if it has another number of columns than those before it."""
+        if array.ndim == 2 and array.size:
+            columns, earlier = self._first = self._first or (array.shape[1], key)
+            if array.shape[1] != columns:
+                raise UserError(
+                    f"{self._table}: key '{key}' has {array.shape[1]} columns, '{earlier}' has {columns}; "
+                    "do not mix kinds of features in one table"
+                )
+        return array
+
+
+def load_vectors(rspecifier: RSpecifier, allow_pipes: bool = False) -> tuple[list[str], np.ndarray]:
+    """Reads all vectors of a table.
+
+    Args:
+        rspecifier: the table.
+        allow_pipes: commands are run.
 
     Returns:
-        Key to rxspecifier, in the order of the file.
+        The keys in the order of the table, and their vectors, float32 (N, D).
 
     Raises:
-        UserError: no such file, a malformed line, a key that stands twice, or a command.
+        UserError: as ``read_items`` and ``read_vectors``.
     """
-    script = read_table(scp)
-    for key, rxspecifier in script.items():
-        if rxspecifier.endswith("|"):
-            raise UserError(
-                f"{scp}: key '{key}': commands ('{rxspecifier}') are not run; write the archive to disk "
-                "with Kaldi's copy-feats or copy-vector and name its scp"
-            )
-    return script
+    if rspecifier.kind == "scp" and not rspecifier.permissive:
+        return read_vectors(rspecifier.name, allow_pipes=allow_pipes)
+    keys: list[str] = []
+    data = bytearray()
+    if rspecifier.permissive:
+        for key, vector in read_items(rspecifier, allow_pipes):
+            _append(key, vector, f"{rspecifier}: key '{key}'", keys, data)
+    else:
+        with open_input(rspecifier.name, allow_pipes) as stream:
+            cursor = StreamCursor(stream, rspecifier.name)
+            for key in archive_keys(cursor):
+                _append(key, finite_float32(read_object(cursor), cursor.where), cursor.where, keys, data)
+                _read_plain_vectors(cursor, keys, data)
+    if not keys:
+        raise UserError(f"{rspecifier}: no vectors; run the step that writes it again")
+    if len(set(keys)) < len(keys):
+        twice = next(key for key, count in Counter(keys).items() if count > 1)
+        raise UserError(f"{rspecifier}: '{twice}' stands twice; keys must be unique")
+    return keys, np.frombuffer(data, np.float32).reshape(len(keys), -1)
 
 
-class Archives:
-    """Open archives, at most ``MOST_OPEN_FILES`` of them; the one used longest ago is closed.
-
-    Files are opened when first read, and read by position, so that an instance can be pickled or
-    forked with its worker.
-    """
-
-    def __init__(self) -> None:
-        self._open: OrderedDict[str, int] = OrderedDict()
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {"_open": OrderedDict()}
-
-    def __del__(self) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Closes all files; the next ``read`` opens them again."""
-        while self._open:
-            os.close(self._open.popitem()[1])
-
-    def descriptor(self, path: str, where: str) -> int:
-        """An open file's descriptor; ``where`` names the place in messages."""
-        if path in self._open:
-            self._open.move_to_end(path)
-            return self._open[path]
-        try:
-            # Without waiting for a writer, should it be a named pipe.
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        except OSError as error:
-            seen_from = "" if os.path.isabs(path) else f" (seen from {os.getcwd()})"
-            raise UserError(f"{where}: the archive cannot be opened: {error.strerror}{seen_from}") from None
-        self._open[path] = descriptor
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise UserError(f"{where}: not a regular file; archives are read by position")
-        if len(self._open) > MOST_OPEN_FILES:
-            os.close(self._open.popitem(last=False)[1])
-        return descriptor
-
-    def read(self, rxspecifier: str, key: str = "") -> np.ndarray:
-        """Reads the object that an rxspecifier names.
-
-        Args:
-            rxspecifier: ``path``, ``path:offset`` or either with ``[first:last]``, rows counted
-                from 0, both ends included.
-            key: for messages.
-
-        Returns:
-            Float32 (N,) or (T, D), finite.
-
-        Raises:
-            UserError: there is no such file or object, it is damaged, or holds NaN or infinity.
-        """
-        path, offset, rows = split_rxspecifier(rxspecifier)
-        where = describe(path, offset, key)
-        array = finite_float32(read_object(Cursor(self.descriptor(path, where), offset, where)), where)
-        if rows is None:
-            return array
-        first, last = rows
-        if first > last or first >= len(array) or last >= len(array) + RANGE_TOLERANCE:
-            raise UserError(f"{where}: has {len(array)} rows, the script asks for {first} to {last}")
-        return array[first : last + 1]
+def _append(key: str, vector: np.ndarray, where: str, keys: list[str], data: bytearray) -> None:
+    """Adds a vector to the keys and the bytes of those before it; UserError if it is unlike them."""
+    _check_vector(vector, len(data) // 4 // len(keys) if keys else vector.size, where, keys[0] if keys else key)
+    keys.append(key)
+    data += vector.tobytes()
 
 
-def split_rxspecifier(rxspecifier: str) -> tuple[str, int, tuple[int, int] | None]:
-    """Splits ``path:offset[first:last]`` into path, offset (0 if not given) and range of rows."""
-    parts = RXSPECIFIER.fullmatch(rxspecifier)
-    assert parts is not None  # it matches every text but the empty one, which no script line has
-    rows = None if parts["first"] is None else (int(parts["first"]), int(parts["last"]))
-    return parts["path"], int(parts["offset"] or 0), rows
+def _read_plain_vectors(cursor: StreamCursor, keys: list[str], data: bytearray) -> None:
+    """Reads float32 vectors like those before, in blocks, up to the first object that is something else or unsound."""
+    size = len(data) // 4 // len(keys)
+    header = VECTOR_MARK + struct.pack("<i", size)
+    length = len(header) + 4 * size
+    while True:
+        block, at = cursor.peek(BLOCK + length, length), 0
+        found, values = [], bytearray()
+        while (blank := block.find(b" ", at, at + LONGEST_KEY)) > at and block.startswith(header, blank + 1):
+            end = blank + 1 + length
+            if end > len(block):
+                break
+            found.append(block[at:blank])
+            values += block[end - 4 * size : end]
+            at = end
+        text = b" ".join(found).decode(errors="replace")
+        sound = text.isprintable() and "\ufffd" not in text and np.isfinite(np.frombuffer(values, "<f4")).all()
+        if not found or not sound:
+            return
+        keys += text.split(" ")
+        data += values
+        cursor.offset += at
 
 
-def describe(path: str, offset: int, key: str) -> str:
-    """What messages call the place of an object."""
-    return f"{path}: key '{key}' at offset {offset}" if key else path
-
-
-def finite_float32(array: np.ndarray, where: str) -> np.ndarray:
-    """``array`` as float32; a UserError if it holds NaN, or more than float32 can hold."""
-    with np.errstate(over="ignore"):
-        array = np.asarray(array).astype(np.float32, copy=False)
-    if not np.isfinite(array).all():
-        raise UserError(f"{where}: NaN or infinity; compute it again or leave the utterance out")
-    return array
-
-
-def select_keys(script: dict[str, str], keys: Sequence[str], scp: str | Path) -> list[str]:
-    """``keys`` as a list, all of which stand in the script.
-
-    Raises:
-        UserError: some do not; the message names the first and how many.
-    """
-    missing = [key for key in keys if key not in script]
-    if missing:
+def _check_vector(vector: np.ndarray, size: int, where: str, first: str) -> None:
+    if vector.ndim != 1 or not vector.size:
+        raise UserError(f"{where}: has shape {vector.shape}; vectors are expected here")
+    if vector.size != size:
         raise UserError(
-            f"{scp}: no entry for '{missing[0]}' ({len(missing)} of {len(keys)} keys asked for are missing); "
-            "run the step that writes it again, or correct the list of utterances"
+            f"{where}: has shape {vector.shape}, the first vector ('{first}') has {(size,)}; "
+            "do not mix levels or models in one table"
         )
-    return list(keys)
 
 
-def read_vectors(scp: str | Path, keys: Sequence[str] | None = None) -> tuple[list[str], np.ndarray]:
+def read_vectors(
+    scp: str | Path, keys: Sequence[str] | None = None, allow_pipes: bool = False
+) -> tuple[list[str], np.ndarray]:
     """Reads all vectors of a script file, each archive opened once and read in its order.
 
     Args:
         scp: the script file.
         keys: which vectors and in which order; None is the order of the file.
+        allow_pipes: commands are run.
 
     Returns:
         The keys, and their vectors, float32 (N, D).
@@ -164,33 +197,29 @@ def read_vectors(scp: str | Path, keys: Sequence[str] | None = None) -> tuple[li
         UserError: a key is missing or stands twice, an archive is missing or damaged, a vector has
             another dimension than the first, or holds NaN or infinity.
     """
-    script = read_script(scp)
+    script = read_script(scp, allow_pipes)
     order = list(script) if keys is None else select_keys(script, keys, scp)
     if not order:
         raise UserError(f"{scp}: no vectors; run the step that writes it again")
-    archives = Archives()
+    archives = Archives(allow_pipes)
     first = archives.read(script[order[0]], order[0])
-    if first.ndim != 1 or not first.size:
-        raise UserError(f"{scp}: key '{order[0]}' has the shape {first.shape}; vectors are expected here")
+    _check_vector(first, first.size, f"{scp}: key '{order[0]}'", order[0])
     vectors = np.empty((len(order), first.size), np.float32)
-    # What nearly all entries look like; anything else goes the long way, which also finds errors.
-    header = b"\0BFV \4" + struct.pack("<i", first.size)
+    vectors[0] = first
+    # Anything else than plain vectors goes the long way, which also finds errors.
+    header = VECTOR_MARK + struct.pack("<i", first.size)
     length = len(header) + 4 * first.size
-    places = [split_rxspecifier(script[key]) for key in order]
-    for row in sorted(range(len(order)), key=lambda row: places[row][:2]):
-        path, offset, rows = places[row]
-        if rows is None:
+    places = [place_of(script[key]) for key in order]
+    for row in sorted(range(1, len(order)), key=lambda row: places[row]):
+        path, offset, ranges = places[row]
+        if not ranges and not path.endswith("|") and path != "-":
             descriptor = archives.descriptor(path, describe(path, offset, order[row]))
             data = os.pread(descriptor, length, offset)
             if len(data) == length and data.startswith(header):
                 vectors[row] = np.frombuffer(data, "<f4", offset=len(header))
                 continue
         vector = archives.read(script[order[row]], order[row])
-        if vector.shape != first.shape:
-            raise UserError(
-                f"{describe(path, offset, order[row])}: has shape {vector.shape}, the first vector of "
-                f"{scp} ('{order[0]}') has {first.shape}; do not mix levels or models in one script"
-            )
+        _check_vector(vector, first.size, describe(path, offset, order[row]), order[0])
         vectors[row] = vector
     for start in range(0, len(order), ROWS_PER_CHECK):
         finite = np.isfinite(vectors[start : start + ROWS_PER_CHECK]).all(axis=1)
@@ -208,15 +237,23 @@ class MatrixReader:
 
     Args:
         scp: the script file; the archives are opened when first read.
+        allow_pipes: commands are run.
+        permissive: what cannot be read is logged, and is not ``in`` the reader.
     """
 
-    def __init__(self, scp: str | Path) -> None:
-        self.scp = str(scp)
-        self._script = read_script(scp)
-        self._archives = Archives()
-        self._columns: tuple[int, str] | None = None
+    def __init__(self, scp: str | Path, allow_pipes: bool = False, permissive: bool = False) -> None:
+        self.scp, self._permissive = str(scp), permissive
+        self._script = read_script(scp, allow_pipes)
+        self._archives = Archives(allow_pipes)
+        self._width = Width(self.scp)
 
-    def __contains__(self, key: object) -> bool:
+    def __contains__(self, key: str) -> bool:
+        if key in self._script and self._permissive:
+            try:
+                self[key]
+            except UserError as error:
+                logging.warning("skipped: %s", error)
+                return False
         return key in self._script
 
     def __iter__(self) -> Iterator[str]:
@@ -238,103 +275,107 @@ class MatrixReader:
         """
         if key not in self._script:
             select_keys(self._script, [key], self.scp)
-        array = self._archives.read(self._script[key], key)
-        if array.ndim == 2 and array.size:
-            columns, earlier = self._columns = self._columns or (array.shape[1], key)
-            if array.shape[1] != columns:
-                raise UserError(
-                    f"{self.scp}: key '{key}' has {array.shape[1]} columns, '{earlier}' has {columns}; "
-                    "do not mix kinds of features in one script"
-                )
-        return array
+        return self._width.check(key, self._archives.read(self._script[key], key))
 
     def close(self) -> None:
         """Closes the archives; reading goes on as if nothing had happened."""
         self._archives.close()
 
 
-class ArchiveWriter:
-    """Writes an archive and its script file, which appear when the block ends without exception.
+class ArchiveReader:
+    """Random access to the objects of an archive without a script: ``reader[key]``.
+
+    The archive is read as far as needed, and what was read is kept in memory.
 
     Args:
-        ark: the archive; the script names it as given here.
-        scp: the script file.
-        compress: matrices are stored as by Kaldi's ``copy-feats --compress=true``: an error of at
-            most a few thousandths of a column's range, a quarter of the size.
+        rspecifier: of kind "ark".
+        allow_pipes: commands are run.
     """
 
-    def __init__(self, ark: str | Path, scp: str | Path, compress: bool) -> None:
-        self.ark, self.scp, self.compress = str(ark), str(scp), compress
-        self._stack = ExitStack()
-        self._data: IO[bytes]
-        self._lines: IO[str]
-        self._keys: set[str] = set()
-        self._offset = 0
+    def __init__(self, rspecifier: RSpecifier, allow_pipes: bool = False) -> None:
+        self._name = str(rspecifier)
+        self._items = read_items(rspecifier, allow_pipes)
+        self._read: dict[str, np.ndarray] = {}
 
-    def __enter__(self) -> "ArchiveWriter":
-        # Left in the reverse order: the archive gets its name first, so no script names what is
-        # not there.
-        with ExitStack() as stack:
-            self._lines = stack.enter_context(atomic_write(self.scp))
-            self._data = stack.enter_context(atomic_write(self.ark, "wb"))
-            stack.enter_context(self._without_old_script())
-            self._stack = stack.pop_all()
-        return self
+    def __contains__(self, key: object) -> bool:
+        while key not in self._read:
+            item = next(self._items, None)
+            if item is None:
+                return False
+            self._read[item[0]] = item[1]
+        return True
 
-    @contextmanager
-    def _without_old_script(self) -> Iterator[None]:
-        """Removes an older script before the new archive has its name: it would misread that one."""
-        yield
-        self._data.flush()
-        self._lines.flush()
-        Path(self.scp).unlink(missing_ok=True)
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stack.__exit__(kind, error, trace)
-
-    def write(self, key: str, array: np.ndarray) -> None:
-        """Appends one object.
-
-        Args:
-            key: the utterance, without white space.
-            array: (N,) or (T, D); stored as float32.
-
-        Raises:
-            UserError: a key that Kaldi cannot take or that stands twice, NaN or infinity, or a
-                disk that is full.
-        """
-        if not key or len(key.split()) != 1 or key != key.strip():
-            raise UserError(f"{self.ark}: the key '{key}' must be one word without white space")
-        if key in self._keys:
-            raise UserError(f"{self.ark}: the key '{key}' is written twice; keys must be unique")
-        array = finite_float32(array, f"{self.ark}: key '{key}'")
-        self._keys.add(key)
-        self._offset += self._data.write(key.encode() + b" ")
-        self._lines.write(f"{key} {self.ark}:{self._offset}\n")
-        self._offset += write_object(self._data, array, self.compress)
+    def __getitem__(self, key: str) -> np.ndarray:
+        """The object of a key, float32; UserError if there is none."""
+        if key not in self:
+            select_keys({}, [key], self._name)
+        return self._read[key]
 
 
-def read_vector(path: str | Path) -> np.ndarray:
+def open_random(rspecifier: RSpecifier, allow_pipes: bool = False) -> MatrixReader | ArchiveReader:
+    """Opens a table for ``reader[key]`` and ``key in reader``: a script is read at random, an archive kept."""
+    if rspecifier.kind == "scp":
+        return MatrixReader(rspecifier.name, allow_pipes, rspecifier.permissive)
+    return ArchiveReader(rspecifier, allow_pipes)
+
+
+def read_integers(rspecifier: RSpecifier, allow_pipes: bool = False) -> dict[str, int]:
+    """Reads a table of Kaldi's int32, for instance the utterances of each model (``ark:num_utts.ark``).
+
+    Args:
+        rspecifier: the table: text lines ``key 5``, or binary.
+        allow_pipes: commands are run.
+
+    Raises:
+        UserError: a damaged table, or a key that stands twice.
+    """
+    numbers: dict[str, int] = {}
+    if rspecifier.kind == "scp":
+        archives = Archives(allow_pipes)
+        for key, rxspecifier in read_script(rspecifier.name, allow_pipes).items():
+            path, offset, _ = place_of(rxspecifier)
+            numbers[key] = archives.read_with(_read_integer, path, offset, describe(path, offset, key))
+        return numbers
+    with open_input(rspecifier.name, allow_pipes) as stream:
+        cursor = StreamCursor(stream, rspecifier.name)
+        for key in archive_keys(cursor):
+            if key in numbers:
+                raise UserError(f"{rspecifier}: '{key}' stands twice; keys must be unique")
+            numbers[key] = _read_integer(cursor)
+    return numbers
+
+
+def _read_integer(cursor: Cursor) -> int:
+    if cursor.peek(2) == b"\0B":
+        cursor.offset += 2
+        return cursor.integer()
+    line = cursor.peek(64).partition(b"\n")[0]
+    try:
+        number = int(line)
+    except ValueError:
+        raise cursor.error("an integer is expected here") from None
+    cursor.offset += len(line)
+    return number
+
+
+def read_vector(path: str | Path, allow_pipes: bool = False) -> np.ndarray:
     """Reads a file that holds one vector (binary or text), float32 (N,); UserError if it does not."""
-    return _read_single(path, 1)
+    return _read_single(path, 1, allow_pipes)
 
 
-def read_matrix(path: str | Path) -> np.ndarray:
+def read_matrix(path: str | Path, allow_pipes: bool = False) -> np.ndarray:
     """Reads a file that holds one matrix (binary or text), float32 (T, D); UserError if it does not."""
-    return _read_single(path, 2)
+    return _read_single(path, 2, allow_pipes)
 
 
-def _read_single(path: str | Path, dimensions: int) -> np.ndarray:
+def _read_single(path: str | Path, dimensions: int, allow_pipes: bool) -> np.ndarray:
     # Not by way of an rxspecifier: the name itself may end in a colon and digits.
-    where = str(path)
-    archives = Archives()
-    array = read_object(Cursor(archives.descriptor(where, where), 0, where))
+    with open_object(path, allow_pipes) as cursor:
+        array = read_object(cursor)
     if array.ndim != dimensions:
         kind = "vector" if dimensions == 1 else "matrix"
         raise UserError(f"{path}: expected one {kind}, got the shape {array.shape}")
-    return finite_float32(array, where)
+    return finite_float32(array, str(path))
 
 
 def write_vector(path: str | Path, vector: np.ndarray) -> None:

@@ -8,6 +8,8 @@ from xvkd.errors import UserError
 from xvkd.kaldi.tables import invert, read_table, write_table
 
 _ID = re.compile(r"[^\s]+")
+# Tables that may have some of the utterances only.
+_PARTIAL = {"text", "utt2session"}
 
 
 class DataDir:
@@ -33,8 +35,8 @@ class DataDir:
     def trial_lists(self) -> dict[str, tuple[Path, Path | None]]:
         """The trial lists of the set: name to (trials, enrolment map or None).
 
-        ``trials`` is the list named as the set; ``trials_X``, with ``enrol_X`` beside it where
-        models are enrolled from several utterances, is the list ``<set>_X``.
+        ``trials`` is the list named as the set, ``trials_X`` the list ``<set>_X``; where models are enrolled
+        from several utterances, ``enrol`` or ``enrol_X`` lies beside it.
         """
         lists: dict[str, tuple[Path, Path | None]] = {}
         for path in sorted(self.path.glob("trials*")):
@@ -42,7 +44,7 @@ class DataDir:
             if suffix and not suffix.startswith("_"):
                 continue
             enrol = self.path / f"enrol{suffix}"
-            lists[self.path.name + suffix] = (path, enrol if suffix and enrol.exists() else None)
+            lists[self.path.name + suffix] = (path, enrol if enrol.exists() else None)
         return lists
 
 
@@ -58,22 +60,33 @@ def write_data_dir(path: str | Path, tables: Mapping[str, Mapping[str, str]]) ->
     """
     path = Path(path)
     utt2spk = tables["utt2spk"]
-    _check(str(path), tables)
+    check_tables(str(path), tables)
     path.mkdir(parents=True, exist_ok=True)
     for name, table in {**tables, "spk2utt": invert(utt2spk)}.items():
         write_table(path / name, table)
 
 
-def _check(where: str, tables: Mapping[str, Mapping[str, str]]) -> None:
-    """What Kaldi's validate_data_dir.sh asks of a data directory."""
+def check_tables(where: str, tables: Mapping[str, Mapping[str, str]]) -> None:
+    """What Kaldi's validate_data_dir.sh asks of a data directory.
+
+    Args:
+        where: the directory, for messages.
+        tables: name to table; needs ``utt2spk``.
+
+    Raises:
+        UserError: ids that Kaldi cannot take or that sort in two ways, or tables that do not agree.
+    """
     utt2spk = tables["utt2spk"]
     if not utt2spk:
         raise UserError(f"{where}: no utterances")
     for utt, speaker in utt2spk.items():
         if not _ID.fullmatch(utt) or not _ID.fullmatch(speaker):
-            raise UserError(f"{where}: the ids '{utt}' and '{speaker}' must not contain white space")
+            raise UserError(f"{where}: the ids '{utt}' and '{speaker}' must not contain white space: rename them")
         if not utt.startswith(speaker):
-            raise UserError(f"{where}: the id of utterance '{utt}' must begin with its speaker '{speaker}'")
+            raise UserError(
+                f"{where}: the id of utterance '{utt}' must begin with its speaker '{speaker}': rename it to "
+                f"'{speaker}-{utt}' everywhere"
+            )
     by_speaker = sorted(utt2spk, key=lambda utt: (utt2spk[utt], utt))
     for a, b in zip(by_speaker, sorted(utt2spk), strict=True):
         if a != b:
@@ -81,8 +94,16 @@ def _check(where: str, tables: Mapping[str, Mapping[str, str]]) -> None:
                 f"{where}: '{a}' and '{b}': sorting by utterance and sorting by speaker disagree; give the "
                 "speakers ids that do not begin with one another, or of one length"
             )
+    segments = tables.get("segments")
     for name, table in tables.items():
+        for key, value in table.items():
+            if "\n" in value:
+                raise UserError(f"{where}: {name}: '{key}': a line break in {value!r}: rename the file or folder")
         if name.startswith("spk2"):
             continue
-        for utt in utt2spk.keys() ^ table.keys():
-            raise UserError(f"{where}: '{utt}' stands in only one of utt2spk and {name}")
+        expected = utt2spk.keys()
+        if segments is not None and name == "wav.scp":
+            expected = {segment.split()[0] for segment in segments.values()}
+        for key in sorted(table.keys() - expected if name in _PARTIAL else table.keys() ^ expected):
+            first = "segments" if name == "wav.scp" and segments is not None else "utt2spk"
+            raise UserError(f"{where}: '{key}' stands in only one of {first} and {name}")

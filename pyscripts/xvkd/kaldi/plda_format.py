@@ -1,22 +1,21 @@
 """Kaldi's PLDA files, as ``ivector-compute-plda`` writes and ``ivector-plda-scoring`` reads them."""
 
-import io
 from pathlib import Path
 
 import numpy as np
 
-from xvkd.kaldi.archives import Archives
 from xvkd.kaldi.files import atomic_write
-from xvkd.kaldi.objects import Cursor, read_binary, read_text, write_object
+from xvkd.kaldi.objects import Cursor, binary_object, open_object, read_binary, read_text
 
 START, END = "<Plda>", "</Plda>"
 
 
-def read_plda(path: str | Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def read_plda(path: str | Path, allow_pipes: bool = False) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Reads a PLDA model, binary or text.
 
     Args:
-        path: the file.
+        path: the file, or what else ``streams.open_input`` takes.
+        allow_pipes: commands are run.
 
     Returns:
         Float64: the mean (D,); the transform (D, D) after which the within-speaker covariance is
@@ -25,18 +24,16 @@ def read_plda(path: str | Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     Raises:
         UserError: the file is missing, damaged or no PLDA model.
     """
-    where = str(path)
-    archives = Archives()
-    cursor = Cursor(archives.descriptor(where, where), 0, where)
-    binary = cursor.peek(2) == b"\0B"
-    if binary:
-        cursor.offset += 2
-    _expect(cursor, START)
-    read = read_binary if binary else read_text
-    mean, transform, psi = (read(cursor).astype(np.float64) for _ in range(3))
-    if not binary:
-        cursor.skip_space()
-    _expect(cursor, END)
+    with open_object(path, allow_pipes) as cursor:
+        binary = cursor.peek(2) == b"\0B"
+        if binary:
+            cursor.offset += 2
+        _expect(cursor, START)
+        read = read_binary if binary else read_text
+        mean, transform, psi = (read(cursor).astype(np.float64) for _ in range(3))
+        if not binary:
+            cursor.skip_space()
+        _expect(cursor, END)
     if mean.ndim != 1 or psi.shape != mean.shape or transform.shape != 2 * mean.shape:
         raise cursor.error(
             f"a PLDA model of inconsistent shapes: {mean.shape}, {transform.shape}, {psi.shape}"
@@ -66,7 +63,5 @@ def write_plda(path: str | Path, mean: np.ndarray, transform: np.ndarray, psi: n
     with atomic_write(path, "wb") as stream:
         stream.write(b"\0B" + START.encode() + b" ")
         for part in (mean, transform, psi):
-            buffer = io.BytesIO()
-            write_object(buffer, np.asarray(part, np.float64))
-            stream.write(buffer.getvalue()[2:])  # the mark stands once, at the head of the file
+            stream.write(binary_object(np.asarray(part, np.float64)))
         stream.write(END.encode() + b" ")

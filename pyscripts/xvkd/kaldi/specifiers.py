@@ -1,21 +1,81 @@
-"""The part of Kaldi's rspecifiers and wspecifiers that the commands take."""
+"""Kaldi's rspecifiers and wspecifiers: what the commands call the tables that they read and write."""
 
 import argparse
-from pathlib import Path
+from dataclasses import dataclass
+
+# Kaldi's hints on how a table will be read (sorted, called in order, each key once, in the background, binary or
+# text) save it memory or time; we need none of them, and "p" alone changes what is read.
+_HINTS = {"s", "ns", "cs", "ncs", "o", "no", "bg", "b", "t", "np", "p"}
+_WAYS_TO_WRITE = {"b", "t", "f", "nf", "p"}
 
 
-def input_script(text: str) -> Path:
-    """Parses ``scp:FILE``, as an argparse type."""
-    kind, _, path = text.partition(":")
-    if kind != "scp" or not path:
-        raise argparse.ArgumentTypeError(f"'{text}': expected scp:FILE")
-    return Path(path)
+@dataclass(frozen=True)
+class RSpecifier:
+    """A table to read.
+
+    Attributes:
+        kind: "ark" or "scp".
+        name: a file, "-" for standard input, or a command that ends in "|".
+        permissive: entries that cannot be read are skipped (option ``p``).
+    """
+
+    kind: str
+    name: str
+    permissive: bool = False
+
+    def __str__(self) -> str:
+        return self.name
 
 
-def output_pair(text: str) -> tuple[Path, Path]:
-    """Parses ``ark,scp:ARK,SCP``, as an argparse type; returns archive and script file."""
-    kind, _, paths = text.partition(":")
-    ark, comma, scp = paths.partition(",")
-    if kind != "ark,scp" or not comma or not ark or not scp:
-        raise argparse.ArgumentTypeError(f"'{text}': expected ark,scp:ARCHIVE,SCRIPT")
-    return Path(ark), Path(scp)
+@dataclass(frozen=True)
+class WSpecifier:
+    """A table to write.
+
+    Attributes:
+        ark: the archive: a file, "-" for standard output, or a command that begins with "|".
+        scp: its script file, or None.
+        text: the archive is text (option ``t``).
+        flush: whoever reads from a pipe sees each entry at once (option ``f``).
+    """
+
+    ark: str
+    scp: str | None = None
+    text: bool = False
+    flush: bool = False
+
+
+def rspecifier(text: str) -> RSpecifier:
+    """Parses ``scp:FILE`` or ``ark:FILE`` with Kaldi's options before the colon, as an argparse type."""
+    options, _, name = text.partition(":")
+    kinds, others = _split(options)
+    if len(kinds) != 1 or not name.strip() or not others <= _HINTS:
+        raise argparse.ArgumentTypeError(
+            f"'{text}': expected scp:FILE or ark:FILE (FILE may be - or 'command |'; options before the colon: "
+            f"{', '.join(sorted(_HINTS))})"
+        )
+    return RSpecifier(kinds[0], name.strip(), permissive="p" in others)
+
+
+def wspecifier(text: str) -> WSpecifier:
+    """Parses ``ark:FILE``, ``ark,scp:ARK,SCP`` and the like, as an argparse type."""
+    options, _, names = text.partition(":")
+    kinds, others = _split(options)
+    ark, scp = names.strip(), None
+    if len(kinds) == 2:
+        ark, _, scp = ark.partition(",")
+        if kinds == ["scp", "ark"]:
+            ark, scp = scp, ark
+    if sorted(kinds) not in (["ark"], ["ark", "scp"]) or not ark or scp == "" or not others <= _WAYS_TO_WRITE:
+        raise argparse.ArgumentTypeError(
+            f"'{text}': expected ark:ARCHIVE or ark,scp:ARCHIVE,SCRIPT (ARCHIVE may be - or '| command'; options "
+            f"before the colon: {', '.join(sorted(_WAYS_TO_WRITE))})"
+        )
+    if scp is not None and (ark == "-" or ark.startswith("|")):
+        raise argparse.ArgumentTypeError(f"'{text}': a script can only name an archive that is a file")
+    return WSpecifier(ark, scp, text="t" in others, flush="f" in others)
+
+
+def _split(options: str) -> tuple[list[str], set[str]]:
+    """The kinds of a specifier in their order, and its other options."""
+    words = [word.strip() for word in options.split(",")]
+    return [word for word in words if word in ("ark", "scp")], {word for word in words if word not in ("ark", "scp")}

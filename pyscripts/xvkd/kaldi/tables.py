@@ -1,37 +1,46 @@
 """Kaldi's text tables: ``key value...`` lines, sorted by key as ``LC_ALL=C sort`` does."""
 
-from collections.abc import Iterable, Mapping
+import os
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from xvkd.errors import UserError
 from xvkd.kaldi.files import atomic_write
+from xvkd.kaldi.streams import open_input
 
 
-def read_table(path: str | Path) -> dict[str, str]:
+def read_table(path: str | Path, allow_pipes: bool = False) -> dict[str, str]:
     """Reads ``key value`` lines; the value is the rest of the line.
 
     Args:
-        path: for instance ``wav.scp`` or ``utt2spk``.
+        path: for instance ``wav.scp`` or ``utt2spk``; "-" and, if allowed, ``command |`` as Kaldi has them.
+        allow_pipes: see ``streams.open_input``.
 
     Raises:
         UserError: no such file, a line without a value, or a key that stands twice.
     """
     table: dict[str, str] = {}
+    for number, line in enumerate(read_lines(path, allow_pipes), 1):
+        fields = line.rstrip().split(maxsplit=1)
+        if len(fields) != 2:
+            raise UserError(f"{path}, line {number}: expected 'key value', got '{line.strip()}'")
+        key, value = fields
+        if key in table:
+            raise UserError(f"{path}, line {number}: '{key}' stands twice: remove one of the lines")
+        table[key] = value
+    return table
+
+
+def read_lines(path: str | Path, allow_pipes: bool = False) -> Iterator[str]:
+    """The lines of a text file, or of what else ``streams.open_input`` takes."""
+    if str(path) != "-" and not str(path).endswith("|") and not os.path.exists(path):
+        raise UserError(f"{path}: no such file; the stage that makes it has not been run")
     try:
-        with open(path, encoding="utf-8") as lines:
-            for number, line in enumerate(lines, 1):
-                fields = line.rstrip().split(maxsplit=1)
-                if len(fields) != 2:
-                    raise UserError(f"{path}, line {number}: expected 'key value', got '{line.strip()}'")
-                key, value = fields
-                if key in table:
-                    raise UserError(f"{path}, line {number}: '{key}' stands twice: remove one of the lines")
-                table[key] = value
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; the stage that makes it has not been run") from None
+        with open_input(path, allow_pipes) as lines:
+            for line in lines:
+                yield line.decode()
     except UnicodeDecodeError:
         raise UserError(f"{path}: not a text table of 'key value' lines") from None
-    return table
 
 
 def write_table(path: str | Path, table: Mapping[str, str]) -> None:

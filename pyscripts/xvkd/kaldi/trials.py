@@ -1,70 +1,175 @@
 """Trial lists, enrolment maps and score files, as arrays."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from xvkd.errors import UserError
-from xvkd.kaldi.files import atomic_write
+from xvkd.kaldi.columns import Lines, Numbering, read_lines
+from xvkd.kaldi.decimals import WORDS, print_numbers
+from xvkd.kaldi.streams import open_output
 from xvkd.kaldi.tables import read_table
 
-_LABELS = {"target": True, "nontarget": False}
+LABELLED, UNLABELLED, SCORED = "enrolment test target|nontarget", "enrolment test", "enrolment test score"
+LINES_AT_ONCE = 1 << 13
+_LAST_NEWLINE = np.uint64(ord("\n") << 56)  # in the last byte of an integer
 
 
 @dataclass
-class Trials:
-    """A trial list over numbered models and utterances.
+class Pairs:
+    """Pairs of numbered models and test utterances.
 
     Attributes:
-        models: ids of the models, in the order of their first trial.
+        models: ids of the models, in the order of their first pair.
         tests: ids of the test utterances, likewise.
-        model: (T,) index into ``models``.
-        test: (T,) index into ``tests``.
-        target: (T,) bool.
+        model: (T,) int32, index into ``models``.
+        test: (T,) int32, index into ``tests``.
     """
 
     models: list[str]
     tests: list[str]
     model: np.ndarray
     test: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.model)
+
+    def name(self, pair: int) -> str:
+        """A pair as messages call it."""
+        return f"{self.models[self.model[pair]]} {self.tests[self.test[pair]]}"
+
+
+@dataclass
+class Trials(Pairs):
+    """Trials whose answer is known.
+
+    Attributes:
+        target: (T,) bool.
+    """
+
     target: np.ndarray
 
 
-def read_trials(path: str | Path) -> Trials:
+@dataclass
+class Scores(Pairs):
+    """Pairs that have been scored.
+
+    Attributes:
+        score: (T,) float64.
+    """
+
+    score: np.ndarray
+
+
+def read_trials(name: str | Path, allow_pipes: bool = False) -> Trials:
     """Reads ``enrolment test target|nontarget`` lines.
+
+    Args:
+        name: a file, or what else ``streams.open_input`` takes.
+        allow_pipes: see there.
 
     Raises:
         UserError: no such file, an empty one, or a malformed line.
     """
+    return Trials(*_read(name, (3,), LABELLED, _labels, bool, allow_pipes))
+
+
+def read_pairs(name: str | Path, allow_pipes: bool = False) -> Pairs:
+    """As ``read_trials``, of lines that may lack the label, which is not looked at."""
+    return Pairs(*_read(name, (2, 3), UNLABELLED, None, bool, allow_pipes)[:4])
+
+
+def read_scores(name: str | Path, allow_pipes: bool = False) -> Scores:
+    """As ``read_trials``, of ``enrolment test score`` lines."""
+    return Scores(*_read(name, (3,), SCORED, _numbers, np.float64, allow_pipes))
+
+
+def _read(
+    name: str | Path, columns: Sequence[int], expected: str, third: Callable[[Lines], np.ndarray] | None,
+    kind: type, allow_pipes: bool,
+) -> tuple[list[str], list[str], np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
+    """The names, numbers and third column of a table."""
+    models, tests = Numbering(), Numbering()
+    parts: list[tuple[np.ndarray, ...]] = []
+    for lines in read_lines(name, columns, expected, allow_pipes):
+        parts.append((
+            models.number(lines.words(0)), tests.number(lines.words(1)),
+            np.zeros(0, kind) if third is None else third(lines),
+        ))  # fmt: skip
+    if not parts:
+        raise UserError(f"{name}: no '{expected}' lines; the file is empty")
     try:
-        words = Path(path).read_text(encoding="utf-8").split()
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such trial list") from None
+        return models.names(), tests.names(), *map(np.concatenate, zip(*parts, strict=True))
     except UnicodeDecodeError:
-        raise UserError(f"{path}: not a text file of 'enrolment test target|nontarget' lines") from None
-    labels = words[2::3]
-    if len(words) % 3 or not set(labels) <= _LABELS.keys():
-        _complain(path)
-    if not words:
-        raise UserError(f"{path}: no trials")
-    models = {name: index for index, name in enumerate(dict.fromkeys(words[0::3]))}
-    tests = {name: index for index, name in enumerate(dict.fromkeys(words[1::3]))}
-    count = len(labels)
-    return Trials(
-        list(models), list(tests),
-        np.fromiter((models[name] for name in words[0::3]), np.int64, count),
-        np.fromiter((tests[name] for name in words[1::3]), np.int64, count),
-        np.fromiter((_LABELS[label] for label in labels), bool, count),
-    )
+        raise UserError(f"{name}: not a text file of '{expected}' lines") from None
 
 
-def _complain(path: str | Path) -> None:
-    """Names the malformed line."""
-    for number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), 1):
-        fields = line.split()
-        if len(fields) != 3 or fields[2] not in _LABELS:
-            raise UserError(f"{path}, line {number}: expected 'enrolment test target|nontarget', got '{line}'")
+def _labels(lines: Lines) -> np.ndarray:
+    """The third column's labels, (L,) bool."""
+    target = lines.equal(2, b"target")
+    wrong = ~(target | lines.equal(2, b"nontarget"))
+    if wrong.any():
+        raise lines.malformed(int(wrong.argmax()))
+    return target
+
+
+def _numbers(lines: Lines) -> np.ndarray:
+    """The third column's numbers, (L,) float64, finite."""
+    words = np.ascontiguousarray(lines.words(2).T)
+    texts = words.view(f"S{words.itemsize * words.shape[1]}").ravel()
+    try:
+        numbers = texts.astype(np.float64)
+    except ValueError:
+        numbers = np.array([_number(text) for text in texts.tolist()])
+    wrong = ~np.isfinite(numbers)
+    if wrong.any():
+        raise lines.malformed(int(wrong.argmax()))
+    return numbers
+
+
+def _number(text: bytes) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return float("nan")
+
+
+def align_scores(trials: Pairs, scores: Scores, name: str | Path) -> np.ndarray:
+    """Finds the score of each trial, whatever their orders.
+
+    Args:
+        trials: T of them.
+        scores: of these trials, and perhaps of others.
+        name: of the scores, for messages.
+
+    Returns:
+        (T,) rows of ``scores``, -1 for a trial that has none.
+
+    Raises:
+        UserError: a pair has two different scores.
+    """
+    models, tests = rows_of(scores.models, trials.models), rows_of(scores.tests, trials.tests)
+    known = np.flatnonzero((models[scores.model] >= 0) & (tests[scores.test] >= 0))
+    wanted = trials.model.astype(np.int64) * len(trials.tests) + trials.test
+    given = models[scores.model[known]].astype(np.int64) * len(trials.tests) + tests[scores.test[known]]
+    if np.array_equal(wanted, given):
+        return known
+    order = np.argsort(given, kind="stable")
+    given, known = given[order], known[order]
+    twice = (given[1:] == given[:-1]) & (scores.score[known[1:]] != scores.score[known[:-1]])
+    if twice.any():
+        raise UserError(f"{name}: '{scores.name(known[int(twice.argmax())])}' has two different scores; remove one")
+    # What is wanted stands at this place or nowhere; the last place is one more, of nothing.
+    place = np.searchsorted(given, wanted)
+    return np.where(np.append(given, -1)[place] == wanted, np.append(known, -1)[place], -1)
+
+
+def rows_of(names: Sequence[str], keys: Sequence[str]) -> np.ndarray:
+    """The place of each name among the keys, (N,) int32, -1 where it is missing."""
+    places = {key: row for row, key in enumerate(keys)}
+    return np.array([places.get(name, -1) for name in names], np.int32)
 
 
 def read_enrolments(path: str | Path) -> dict[str, list[str]]:
@@ -72,8 +177,38 @@ def read_enrolments(path: str | Path) -> dict[str, list[str]]:
     return {model: utterances.split() for model, utterances in read_table(path).items()}
 
 
-def write_scores(path: str | Path, trials: Trials, scores: np.ndarray) -> None:
-    """Writes ``enrolment test score`` lines, in the order of the trials."""
-    with atomic_write(path) as file:
-        names = zip(trials.model.tolist(), trials.test.tolist(), scores.tolist(), strict=True)
-        file.writelines(f"{trials.models[m]} {trials.tests[t]} {score:.6g}\n" for m, t, score in names)
+def write_scores(name: str | Path, pairs: Pairs, scores: np.ndarray, allow_pipes: bool = False) -> None:
+    """Writes ``enrolment test score`` lines as Kaldi does, in the order of the pairs.
+
+    Args:
+        name: a file, or what else ``streams.open_output`` takes.
+        pairs: T of them.
+        scores: (T,).
+        allow_pipes: see ``open_output``.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    if scores.shape != (len(pairs),):
+        raise ValueError(f"{scores.shape} scores of {len(pairs)} pairs")
+    models, tests = (_integers(names) for names in (pairs.models, pairs.tests))
+    text = np.empty((LINES_AT_ONCE, len(models) + len(tests) + WORDS), np.uint64)
+    with open_output(name, allow_pipes) as stream:
+        for start in range(0, len(pairs), LINES_AT_ONCE):
+            part = slice(start, start + LINES_AT_ONCE)
+            lines = text[: len(scores[part])]
+            for column, integers in enumerate(models):
+                lines[:, column] = integers[pairs.model[part]]
+            for column, integers in enumerate(tests, len(models)):
+                lines[:, column] = integers[pairs.test[part]]
+            print_numbers(scores[part], lines[:, -WORDS:])
+            lines[:, -1] |= _LAST_NEWLINE
+            stream.write(lines.astype("<u8", copy=False).tobytes().translate(None, b"\0"))
+
+
+def _integers(names: Sequence[str]) -> np.ndarray:
+    """(W, N) uint64: each name and the blank behind it, as ``columns`` keeps words."""
+    array = np.array([f"{name} ".encode() for name in names])
+    width = -(-array.itemsize // 8)
+    words = array.astype(f"S{8 * width}").view("<u8").reshape(len(names), width)
+    return np.ascontiguousarray(words.T, np.uint64)
