@@ -1,39 +1,48 @@
 #!/usr/bin/env python3
-"""Trains a back end: global mean, LDA and PLDA.
+"""Trains a back end on labelled embeddings: global mean, LDA and PLDA.
 
-Does the work of Kaldi's ivector-mean, ivector-compute-lda (with a PCA before it where the vectors are
-large) and ivector-compute-plda; writes mean.vec, transform.mat and plda in Kaldi's formats.
+Does the work of Kaldi's ivector-mean, ivector-compute-lda, transform-vec, ivector-normalize-length and
+ivector-compute-plda, in one go and on raw embeddings; writes mean.vec, transform.mat and plda, which Kaldi's programs
+read. Unlike ivector-compute-lda it keeps no more dimensions than there are speakers less one, or than the embeddings
+fill (it warns), and with --pca-dim, LDA sees the directions of most variance only. Labels are utt2spk, not spk2utt.
 """
 
 from pathlib import Path
 
 import numpy as np
 
-from xvkd import cli, config
+from xvkd import cli
 from xvkd.backend.backend import Backend, BackendConfig
 from xvkd.errors import UserError
-from xvkd.kaldi.archives import read_vectors
-from xvkd.kaldi.specifiers import input_script
+from xvkd.kaldi.archives import load_vectors
+from xvkd.kaldi.specifiers import rspecifier
 from xvkd.kaldi.tables import read_table
+
+KEYS = ("lda_dim", "pca_dim", "total_covariance_factor", "num_em_iters")
 
 
 def main() -> None:
     parser = cli.parser(__doc__)
-    parser.add_argument("--config", required=True, help="conf/backend.yaml")
-    parser.add_argument("vectors", type=input_script, metavar="scp:VECTORS.SCP")
-    parser.add_argument("utt2spk", type=Path)
-    parser.add_argument("folder", type=Path, help="gets mean.vec, transform.mat and plda")
+    cli.add_schema(parser, BackendConfig, KEYS, {"pca_dim": None})
+    cli.add_pipes(parser)
+    parser.add_argument("vectors", type=rspecifier, metavar="VECTORS", help="scp:FILE or ark:FILE of embeddings")
+    parser.add_argument("utt2spk", type=Path, metavar="UTT2SPK")
+    parser.add_argument("folder", type=Path, metavar="OUTDIR", help="gets mean.vec, transform.mat and plda")
     args = parser.parse_args()
-    options = config.load(BackendConfig, args.config)
-    utterances, vectors = read_vectors(args.vectors)
+    options = cli.schema_values(args)
+    utterances, vectors = load_vectors(args.vectors, args.allow_pipes)
     utt2spk = read_table(args.utt2spk)
-    for utterance in utterances:
-        if utterance not in utt2spk:
-            raise UserError(f"{args.utt2spk}: utterance '{utterance}' of {args.vectors} is missing")
+    unknown = [utterance for utterance in utterances if utterance not in utt2spk]
+    if unknown:
+        raise UserError(
+            f"{args.utt2spk}: '{unknown[0]}' of {args.vectors} is missing ({len(unknown)} of {len(utterances)} "
+            "utterances are); add them"
+        )
     speakers = np.unique([utt2spk[utterance] for utterance in utterances], return_inverse=True)[1]
-    Backend.train(
-        vectors, speakers, options.lda_dim, options.pca_dim, options.total_covariance_factor, options.num_em_iters
-    ).save(args.folder)
+    try:
+        Backend.train(vectors, speakers, **options).save(args.folder)
+    except UserError as error:
+        raise UserError(f"{args.vectors}: {error}") from None
 
 
 if __name__ == "__main__":

@@ -115,7 +115,7 @@ def test_ratio_in_one_dimension_in_closed_form():
     together = multivariate_normal([0, 0], [[4, 3], [3, 4]]).logpdf([u, t])
     alone = multivariate_normal(0, 4).logpdf(u) + multivariate_normal(0, 4).logpdf(t)
     zero, one = np.zeros(1, int), np.ones(1, int)
-    ours = model.score_trials(np.array([[u]]), one, np.array([[t]]), zero, zero, 10)
+    ours = model.models(np.array([[u]]), one).score_trials(np.array([[t]]), zero, zero, 10)
     np.testing.assert_allclose(ours, together - alone, rtol=1e-12)
 
 
@@ -129,7 +129,7 @@ def test_ratio_is_that_of_joint_gaussians_over_all_utterances(rng):
     test = model.transform_vectors(tests, 1, False, False)
     pairs = [(m, t) for m in (2, 0, 3, 1) for t in range(3)]
     models, utterances = np.array(pairs).T
-    ours = model.score_trials(enrol, np.array(counts), test, models, utterances, 5)
+    ours = model.models(enrol, np.array(counts)).score_trials(test, models, utterances, 5)
     for score, (m, t) in zip(ours, pairs, strict=True):
         n = counts[m]
         joint = np.kron(np.ones((n + 1, n + 1)), between) + np.kron(np.eye(n + 1), within)
@@ -175,8 +175,10 @@ def test_scores_do_not_depend_on_how_trials_are_worked_on(rng, monkeypatch, shar
         monkeypatch.setattr(module, "TABLE_CELLS", 120 * 7)
     monkeypatch.setattr(products, "ROWS_PER_BLOCK", 20)
     monkeypatch.setattr(products, "FEW_PER_ROW", 3)
-    ours = model.score_trials(enrol, counts, test, models, utterances, chunk)
+    enrolled = model.models(enrol, counts)
+    ours = enrolled.score_trials(test, models, utterances, chunk)
     np.testing.assert_allclose(ours, expected, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(enrolled.score_matrix(test)[models, utterances], expected, rtol=1e-9, atol=1e-9)
 
 
 def test_smoothing_moves_between_variance_into_within(rng):
@@ -210,7 +212,11 @@ def test_unusable_data_is_told(rng):
     model = Plda.train(vectors, labels, 2)
     with pytest.raises(UserError, match="4-dimensional vectors, these have 3"):
         model.transform_vectors(vectors[:, :3], 1, True, False)
-    with pytest.raises(UserError, match="adaptation"):
+    with pytest.raises(UserError, match="adaptation: no vectors"):
         model.adapt(vectors[:0], 0.3, 0.7, 1.0)
+    with pytest.raises(UserError, match="4-dimensional vectors, these have 3"):
+        model.adapt(vectors[:, :3], 0.3, 0.7, 1.0)
+    with pytest.raises(UserError, match="within-speaker covariance is singular"):
+        Plda.train(np.hstack([vectors, vectors[:, :1]]), labels, 40)
     with pytest.raises(ValueError, match="indices"):
-        model.score_trials(vectors, np.ones(len(vectors), int), vectors, np.array([0]), np.array([-1]), 9)
+        model.models(vectors, np.ones(len(vectors), int)).score_trials(vectors, np.array([0]), np.array([-1]), 9)

@@ -6,10 +6,12 @@ import gzip
 import kaldiio
 import numpy as np
 import pytest
+from scipy.stats import norm
 
-from xvkd.backend.backend import Backend, BackendConfig
+from xvkd.backend import scoring as scoring_module
+from xvkd.backend.backend import SCORINGS, Backend, BackendConfig, ScoringConfig
 from xvkd.backend.plda import Plda
-from xvkd.backend.scoring import score
+from xvkd.backend.scoring import TRIALS_AT_ONCE, Scorer, average
 from xvkd.backend.transforms import apply_affine, length_normalise
 from xvkd.config import load
 from xvkd.errors import UserError
@@ -50,7 +52,9 @@ class Evaluation:
         self.is_target = np.array([model[:6] == key[:6] for model, key, _ in trials])
 
     def score(self, scoring, backend, config):
-        return score(scoring, backend, config, self.enrolments, self.embeddings, self.models, self.tests)
+        scorer = Scorer.of(scoring, backend, None, config)
+        models = scorer.models(*average(self.enrolments, self.embeddings))
+        return models.score_trials(scorer.tests(self.embeddings), self.models, self.tests, TRIALS_AT_ONCE)
 
 
 @pytest.fixture(scope="session")
@@ -117,8 +121,8 @@ def test_scores_without_the_number_of_utterances_are_kaldis(oracle):
         backend.plda.transform_vectors(backend.project(vectors), 1, True, False)
         for vectors in (averages, evaluation.embeddings)
     )
-    ones = np.ones(len(enrol), int)
-    ours = backend.plda.score_trials(enrol, ones, test, evaluation.models, evaluation.tests, 1000)
+    models = backend.plda.models(enrol, np.ones(len(enrol), int))
+    ours = models.score_trials(test, evaluation.models, evaluation.tests, 1000)
     np.testing.assert_allclose(ours, evaluation.kaldis, atol=2.1e-5)
 
 
@@ -144,11 +148,47 @@ def test_smoothing_reaches_the_scores(golden, evaluation, config):
     assert np.abs(ours - evaluation.kaldis).max() > 0.1
 
 
+def test_vectors_without_a_back_end_are_taken_as_they_are(golden, evaluation, config):
+    """As Kaldi's program takes them: after mean, LDA and length normalisation; its simple length normalisation."""
+    backend = load_kaldis(golden / "kaldi")
+    averages, num_utts = average(evaluation.enrolments, evaluation.embeddings)
+    enrol, test, plda = backend.project(averages), backend.project(evaluation.embeddings), backend.plda
+    given = enrol.copy(), test.copy()
+    scorer = Scorer.of("plda", None, plda, config)
+    ours = scorer.models(enrol, num_utts).score_trials(scorer.tests(test), evaluation.models, evaluation.tests, 999)
+    np.testing.assert_allclose(ours, evaluation.kaldis, atol=2.1e-5)
+    np.testing.assert_array_equal(enrol, given[0])
+    np.testing.assert_array_equal(test, given[1])
+
+    scorer = Scorer.of("plda", None, plda, ScoringConfig(True, True, 0.0))
+    ours = scorer.models(enrol, num_utts).score_trials(scorer.tests(test), evaluation.models, evaluation.tests, 999)
+    scaled = [v / np.linalg.norm(v, axis=1, keepdims=True) * np.sqrt(32) for v in (
+        (enrol - plda.mean) @ plda.transform.T, (test - plda.mean) @ plda.transform.T
+    )]  # fmt: skip
+    for trial in range(0, len(ours), 97):
+        n = num_utts[evaluation.models[trial]]
+        u, t = scaled[0][evaluation.models[trial]], scaled[1][evaluation.tests[trial]]
+        given_model = norm(n * plda.psi / (n * plda.psi + 1) * u, np.sqrt(1 + plda.psi / (n * plda.psi + 1)))
+        expected = np.sum(given_model.logpdf(t) - norm(0, np.sqrt(1 + plda.psi)).logpdf(t))
+        np.testing.assert_allclose(ours[trial], expected, rtol=1e-9, atol=1e-9)
+
+    scorer = Scorer.of("cosine", None, None, config)
+    ours = scorer.models(enrol, num_utts).score_matrix(scorer.tests(test))
+    np.testing.assert_allclose(ours[3, 7], enrol[3] @ test[7] / np.linalg.norm(enrol[3]) / np.linalg.norm(test[7]))
+
+
+def test_memory_is_worked_on_in_blocks(golden, evaluation, config, monkeypatch):
+    """The same scores from blocks that do not divide the numbers of models and utterances."""
+    backend = load_kaldis(golden / "kaldi")
+    monkeypatch.setattr(scoring_module, "VECTORS_AT_ONCE", 7)
+    np.testing.assert_allclose(evaluation.score("plda", backend, config), evaluation.kaldis, atol=2.1e-5)
+
+
 def test_a_saved_back_end_scores_as_before(golden, evaluation, config, tmp_path):
     backend = Backend.train(*train_data(golden), 32, 512, 0.0, 10)
     backend.save(tmp_path / "backend")
     loaded = Backend.load(tmp_path / "backend")
-    for scoring in config.scorings:
+    for scoring in SCORINGS:
         ours, before = (evaluation.score(scoring, one, config) for one in (loaded, backend))
         np.testing.assert_allclose(ours, before, rtol=1e-9)
     assert kaldiio.load_mat(str(tmp_path / "backend" / "transform.mat")).shape == (32, 65)
@@ -163,12 +203,19 @@ def test_projection_is_mean_lda_and_length(golden):
 
 
 def test_what_does_not_fit_is_told(golden, evaluation, config, tmp_path):
-    backend = load_kaldis(golden / "kaldi")
-    first, embeddings = np.zeros(1, int), evaluation.embeddings
-    with pytest.raises(UserError, match="64-dimensional embeddings, these are 40 x 63"):
-        score("plda", backend, config, evaluation.enrolments, embeddings[:, 1:], first, first)
+    backend, embeddings = load_kaldis(golden / "kaldi"), evaluation.embeddings
+    with pytest.raises(UserError, match="64-dimensional embeddings, these are 200 x 63"):
+        Scorer.of("plda", backend, None, config).tests(embeddings[:, 1:])
     with pytest.raises(UserError, match="model 'm' has no enrolment"):
-        score("cosine", backend, config, [("m", [])], embeddings, first, first)
+        average([("m", [])], embeddings)
+    with pytest.raises(UserError, match="no models are enrolled"):
+        average([], embeddings)
+    for scoring, message in [("plda", "takes a PLDA model or a back"), ("lda_cosine", "takes the LDA of a back")]:
+        with pytest.raises(UserError, match=message):
+            Scorer.of(scoring, None, None, config)
+    small = Plda(np.zeros(3), np.eye(3), np.ones(3))
+    with pytest.raises(UserError, match="its LDA gives 32 dimensions, the PLDA model takes 3"):
+        Scorer.of("plda", backend, small, config)
     with pytest.raises(UserError, match="'dot'.*cosine, lda_cosine, plda"):
         evaluation.score("dot", backend, config)
     backend.save(tmp_path)

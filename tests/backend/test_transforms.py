@@ -5,6 +5,7 @@ import logging
 import kaldiio
 import numpy as np
 import pytest
+from scipy.linalg import eigh
 
 from xvkd.backend.transforms import apply_affine, estimate_lda, estimate_pca, length_normalise
 from xvkd.errors import UserError
@@ -62,8 +63,20 @@ def test_lda_makes_within_unit_and_orders_the_rest(rng):
     np.testing.assert_allclose(projected.mean(0), 0, atol=1e-10)
     np.testing.assert_allclose(within, np.eye(7), atol=1e-10)
     np.testing.assert_allclose(between, np.diag(np.sort(np.diag(between))[::-1]), atol=1e-9)
-    projected = apply_affine(estimate_lda(vectors, labels, 7, 1.0, 512), vectors)
-    np.testing.assert_allclose(projected.T @ projected / len(vectors), np.eye(7), atol=1e-10)
+
+
+@pytest.mark.parametrize("factor", [0.0, 0.3, 1.0])
+def test_the_total_covariance_factor_is_a_share_of_what_is_made_unit(rng, factor):
+    """Against the generalised eigenvectors of B and W + factor B, of which W + B is the total covariance."""
+    vectors, labels = speaker_data(rng, 30, 6, 10)
+    vectors, labels = vectors[7:], labels[7:]  # unequal numbers of utterances
+    within, between = covariances(vectors, labels)
+    strengths, directions = eigh(between, within + factor * between)
+    transform = estimate_lda(vectors, labels, 7, factor, None)
+    expected = directions[:, ::-1][:, :7].T
+    expected *= np.sign(np.sum(expected * transform[:, :10], axis=1, keepdims=True))
+    np.testing.assert_allclose(transform[:, :10], expected, atol=1e-9)
+    np.testing.assert_allclose(transform[:, 10], -expected @ vectors.mean(axis=0), atol=1e-8)
 
 
 def test_vectors_of_low_rank_give_the_lda_of_what_they_are_made_of(rng, caplog):
@@ -119,6 +132,7 @@ def test_unusable_data_is_told(rng, caplog):
         (vectors, np.arange(15), "two utterances"),
         (vectors * np.nan, labels, "NaN"),
         (np.ones((15, 4)), labels, "all embeddings are the same"),
+        (vectors[labels], labels, "each speaker's utterances are all the same"),
     ]:
         with pytest.raises(UserError, match=message):
             estimate_lda(bad_vectors, bad_labels, 2, 0.0, 512)

@@ -7,27 +7,38 @@ import numpy as np
 
 from xvkd.backend.plda import Plda
 from xvkd.backend.transforms import apply_affine, estimate_lda, length_normalise
-from xvkd.config import choices, limits
 from xvkd.errors import UserError
 from xvkd.kaldi.archives import read_matrix, read_vector, write_matrix, write_vector
 from xvkd.kaldi.plda_format import read_plda, write_plda
+from xvkd.schema import choices, limits
 
 SCORINGS = ("cosine", "lda_cosine", "plda")
+# The same scores, normalised with a cohort (score_normalisation.py).
+NORMALISED = {f"{scoring}_asnorm": scoring for scoring in SCORINGS}
+COHORTS = ("speakers", "utterances")
 MEAN, TRANSFORM, PLDA = "mean.vec", "transform.mat", "plda"
 
 
 @dataclass
-class BackendConfig:
+class ScoringConfig:
+    """How PLDA scores: a part of ``conf/backend.yaml``, which says what each key means."""
+
+    normalize_length: bool
+    simple_length_normalization: bool
+    smoothing: float = limits(low=0)
+
+
+@dataclass
+class BackendConfig(ScoringConfig):
     """Schema of ``conf/backend.yaml``, which says what each key means."""
 
     lda_dim: int = limits(low=1)
     pca_dim: int = limits(low=1)
     total_covariance_factor: float = limits(low=0, high=1)
     num_em_iters: int = limits(low=1)
-    normalize_length: bool
-    simple_length_normalization: bool
-    smoothing: float = limits(low=0)
-    scorings: list[str] = choices(*SCORINGS)
+    scorings: list[str] = choices(*SCORINGS, *NORMALISED)
+    cohort: str = choices(*COHORTS)
+    cohort_top: int = limits(low=2)
 
     def validate(self) -> str | None:
         """What is wrong with the values taken together, or None."""
@@ -36,6 +47,15 @@ class BackendConfig:
         if not self.scorings or len(set(self.scorings)) < len(self.scorings):
             return "scorings must name each wanted scoring once, and at least one"
         return None
+
+
+@dataclass
+class AdaptationConfig:
+    """Schema of ``conf/adaptation.yaml``, which says what each key means."""
+
+    within_covar_scale: float = limits(low=0)
+    between_covar_scale: float = limits(low=0)
+    mean_diff_scale: float = limits(low=0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +85,7 @@ class Backend:
 
     @classmethod
     def train(
-        cls, vectors: np.ndarray, speakers: np.ndarray, lda_dim: int, pca_dim: int,
+        cls, vectors: np.ndarray, speakers: np.ndarray, lda_dim: int, pca_dim: int | None,
         total_covariance_factor: float, num_em_iters: int,
     ) -> "Backend":  # fmt: skip
         """Trains mean, LDA and PLDA on labelled embeddings.
@@ -74,7 +94,7 @@ class Backend:
             vectors: (N, D) embeddings.
             speakers: (N,) integer speaker labels.
             lda_dim: dimensions after LDA, capped by what the data can give.
-            pca_dim: principal directions that LDA sees at most.
+            pca_dim: principal directions that LDA sees at most; None is all of them.
             total_covariance_factor: from 0 to 1, see ``estimate_lda``.
             num_em_iters: iterations of PLDA training.
 

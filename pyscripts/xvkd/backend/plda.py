@@ -8,7 +8,6 @@ import logging
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import solve_triangular
 
 from xvkd.backend.products import TABLE_CELLS, pair_products
 from xvkd.backend.statistics import ROWS_AT_ONCE, SpeakerStatistics, mean_and_covariance
@@ -74,9 +73,8 @@ class Plda:
         Raises:
             UserError: the dimensions do not fit.
         """
+        self._check(vectors)
         dim = len(self.mean)
-        if vectors.shape[1] != dim:
-            raise UserError(f"the PLDA model is for {dim}-dimensional vectors, these have {vectors.shape[1]}")
         transformed = (vectors - self.mean) @ self.transform.T
         if not normalize_length:
             return transformed
@@ -85,58 +83,33 @@ class Plda:
         else:
             square = np.empty(len(transformed))
             counts = np.broadcast_to(num_utts, square.shape)
-            for count in np.unique(counts):
+            for count in _distinct(counts):
                 rows = counts == count
                 square[rows] = transformed[rows] ** 2 @ (1 / (self.psi + 1 / count))
         # A zero vector has no direction to scale along.
         return transformed * np.sqrt(dim / np.where(square > 0, square, dim))[:, None]
 
-    def score_trials(
-        self, enrol: np.ndarray, num_utts: np.ndarray, test: np.ndarray, enrol_index: np.ndarray,
-        test_index: np.ndarray, chunk: int,
-    ) -> np.ndarray:  # fmt: skip
-        """Log-likelihood ratios of trials, Kaldi's ``Plda::LogLikelihoodRatio``.
-
-        Given a model u of n utterances, a test utterance t follows N(a u, v) with
-        a = n psi / (n psi + 1), v = 1 + psi / (n psi + 1); without it, N(0, 1 + psi). The ratio's
-        logarithm is a term of (u, n), one of (t, n), and the inner product of a u / v and t.
+    def models(self, averages: np.ndarray, num_utts: np.ndarray, overwrite: bool = False) -> "Models":
+        """What scoring needs of the enrolment side.
 
         Args:
-            enrol: (M, D) transformed averages of the models' enrolment utterances.
-            num_utts: (M,) number of those utterances.
-            test: (N, D) transformed test utterances.
-            enrol_index: (T,) row in ``enrol`` of each trial.
-            test_index: (T,) row in ``test`` of each trial.
-            chunk: trials that are worked on together, which bounds the memory.
-
-        Returns:
-            (T,) float64.
+            averages: (M, D) transformed averages of the models' enrolment utterances, float64.
+            num_utts: (M,) number of those utterances, at least 1.
+            overwrite: the result may take the memory of ``averages``.
         """
-        counts, group = np.unique(num_utts, return_inverse=True)
+        counts = _distinct(num_utts)
+        group = np.searchsorted(counts, num_utts)
         gain = counts[:, None] * self.psi / (counts[:, None] * self.psi + 1)
         variance = 1 + self.psi / (counts[:, None] * self.psi + 1)
         prior = 1 + self.psi
-        scores = pair_products(enrol * (gain / variance)[group], test, enrol_index, test_index, chunk)
-
-        constant = 0.5 * np.sum(np.log(prior) - np.log(variance), axis=1)
-        model_term = constant[group] - 0.5 * np.einsum("md,md->m", enrol**2, (gain**2 / variance)[group])
-        weights = 0.5 * (1 / prior - 1 / variance)
-        # The term of (t, n) is a table; with very many n, it is made for some of them at a time.
-        at_once = max(1, TABLE_CELLS // max(1, len(test)))
-        for first in range(0, len(counts), at_once):
-            table = _weighted_squares(test, weights[first : first + at_once])
-            for start in range(0, len(scores), chunk):
-                part = slice(start, start + chunk)
-                models, tests = enrol_index[part], test_index[part]
-                if first == 0:
-                    scores[part] += model_term[models]
-                row = group[models] - first
-                if at_once >= len(counts):
-                    scores[part] += table[row, tests]
-                else:
-                    here = (row >= 0) & (row < at_once)
-                    scores[part][here] += table[row[here], tests[here]]
-        return scores
+        terms = 0.5 * np.sum(np.log(prior) - np.log(variance), axis=1)[group]
+        vectors = averages if overwrite else np.empty(averages.shape)
+        for start in range(0, len(averages), ROWS_AT_ONCE):
+            block = slice(start, start + ROWS_AT_ONCE)
+            expected = averages[block] * gain[group[block]]
+            vectors[block] = expected / variance[group[block]]
+            terms[block] -= 0.5 * np.einsum("md,md->m", expected, vectors[block])
+        return Models(vectors, terms, group, 0.5 * (1 / prior - 1 / variance))
 
     def smooth(self, factor: float) -> "Plda":
         """Adds ``factor`` of B to W, Kaldi's ``ivector-copy-plda --smoothing``; 0 changes nothing."""
@@ -161,8 +134,9 @@ class Plda:
         Raises:
             UserError: no vectors, or of another dimension.
         """
-        if vectors.ndim != 2 or not len(vectors) or vectors.shape[1] != len(self.mean):
-            raise UserError(f"PLDA adaptation: {vectors.shape} vectors for {len(self.mean)} dimensions")
+        self._check(vectors)
+        if not len(vectors):
+            raise UserError("PLDA adaptation: no vectors to adapt to")
         mean, covariance = mean_and_covariance(vectors)
         covariance += mean_diff_scale * np.outer(mean - self.mean, mean - self.mean)
         # Where the model's own W + B is unit, eigenvalues above 1 are the excess.
@@ -176,6 +150,82 @@ class Plda:
         between = (back * self.psi) @ back.T + between_covar_scale * excess
         transform, _, psi = _diagonalise(within, between)
         return Plda(mean, transform, psi)
+
+    def _check(self, vectors: np.ndarray) -> None:
+        if vectors.shape[1] != len(self.mean):
+            raise UserError(
+                f"the PLDA model is for {len(self.mean)}-dimensional vectors, these have {vectors.shape[1]}; use "
+                "vectors that went through the same mean, LDA and length normalisation as those it was trained on"
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class Models:
+    """Enrolled models, ready to be compared with test utterances: Kaldi's ``Plda::LogLikelihoodRatio``.
+
+    Given a model u of n utterances, a test utterance t follows N(a u, v) with
+    a = n psi / (n psi + 1), v = 1 + psi / (n psi + 1); without it, N(0, 1 + psi). The ratio's
+    logarithm is a term of (u, n), one of (t, n), and the inner product of a u / v and t.
+
+    Attributes:
+        vectors: (M, D) a u / v.
+        terms: (M,) the term of (u, n).
+        group: (M,) each model's row in ``weights``.
+        weights: (K, D) the squares of t add up with these weights to the term of (t, n), for each
+            of the K different n.
+    """
+
+    vectors: np.ndarray
+    terms: np.ndarray
+    group: np.ndarray
+    weights: np.ndarray
+
+    def score_trials(
+        self, test: np.ndarray, enrol_index: np.ndarray, test_index: np.ndarray, chunk: int
+    ) -> np.ndarray:
+        """Log-likelihood ratios of trials.
+
+        Args:
+            test: (N, D) transformed test utterances.
+            enrol_index: (T,) each trial's model.
+            test_index: (T,) each trial's row in ``test``.
+            chunk: trials that are worked on together, which bounds the memory.
+
+        Returns:
+            (T,) float64.
+        """
+        scores = pair_products(self.vectors, test, enrol_index, test_index, chunk)
+        # The term of (t, n) is a table; with very many n, it is made for some of them at a time.
+        at_once = max(1, TABLE_CELLS // max(1, len(test)))
+        for first in range(0, len(self.weights), at_once):
+            table = _weighted_squares(test, self.weights[first : first + at_once])
+            for start in range(0, len(scores), chunk):
+                part = slice(start, start + chunk)
+                models, tests = enrol_index[part], test_index[part]
+                if first == 0:
+                    scores[part] += self.terms[models]
+                row = self.group[models] - first
+                if at_once >= len(self.weights):
+                    scores[part] += table[row, tests]
+                else:
+                    here = (row >= 0) & (row < at_once)
+                    scores[part][here] += table[row[here], tests[here]]
+        return scores
+
+    def score_matrix(self, test: np.ndarray) -> np.ndarray:
+        """Log-likelihood ratios of every model and every test utterance.
+
+        Args:
+            test: (N, D) transformed test utterances.
+
+        Returns:
+            (M, N) float64; the caller sees to it that as much fits into memory, with as much again
+            to work in.
+        """
+        scores = self.vectors @ test.T
+        scores += self.terms[:, None]
+        scores += _weighted_squares(test, self.weights)[self.group]
+        return scores
 
 
 def _em_iteration(
@@ -207,11 +257,16 @@ def _diagonalise(within: np.ndarray, between: np.ndarray) -> tuple[np.ndarray, n
         raise UserError(
             "PLDA: the within-speaker covariance is singular; apply LDA first, or to fewer dimensions"
         ) from None
-    half = solve_triangular(lower, between, lower=True)
-    projected = solve_triangular(lower, half.T, lower=True)
+    unit = np.linalg.inv(lower)
+    projected = unit @ between @ unit.T
     psi, directions = np.linalg.eigh((projected + projected.T) / 2)
     psi, directions = np.maximum(psi[::-1], 0), directions[:, ::-1]
-    return solve_triangular(lower.T, directions, lower=False).T, lower @ directions, psi
+    return directions.T @ unit, lower @ directions, psi
+
+
+def _distinct(counts: np.ndarray) -> np.ndarray:
+    """The different values of an array of integers, ascending (np.unique takes 10 ms to import what it needs)."""
+    return np.array(sorted(set(counts.tolist())))
 
 
 def _weighted_squares(vectors: np.ndarray, weights: np.ndarray) -> np.ndarray:

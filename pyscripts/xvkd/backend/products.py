@@ -6,7 +6,7 @@ import numpy as np
 # a matrix product does about twenty cells in the time that fetching one pair's vectors takes.
 DENSE_SHARE = 0.05
 TABLE_CELLS = 1 << 20
-ROWS_PER_BLOCK = 512
+ROWS_PER_BLOCK = 128
 # Below this many trials a row, all pairs of a block are fetched at once instead of row by row.
 FEW_PER_ROW = 16
 PAIRS_AT_ONCE = 256

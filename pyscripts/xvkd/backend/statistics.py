@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import sparse
 
 from xvkd.errors import UserError
 
@@ -45,18 +44,13 @@ class SpeakerStatistics:
                 f"back end: {len(labels)} utterances of {len(counts)} speakers; it takes at least two "
                 "speakers, and at least one of them with two utterances"
             )
-        blocks = [slice(start, start + ROWS_AT_ONCE) for start in range(0, len(labels), ROWS_AT_ONCE)]
-        means = np.zeros((len(counts), vectors.shape[1]))
-        for block in blocks:
-            own = labels[block]
-            shape = (len(counts), len(own))
-            members = sparse.csr_array((np.ones(len(own)), (own, np.arange(len(own)))), shape)
-            means += members @ vectors[block].astype(np.float64)
-        means /= counts[:, None]
+        members = np.argsort(labels, kind="stable")
+        means = group_means(vectors, members, counts)
         if not np.isfinite(means).all():
             raise UserError("back end: embeddings with NaN or infinity; compute them again")
         scatter = np.zeros((vectors.shape[1],) * 2)
-        for block in blocks:
+        for start in range(0, len(labels), ROWS_AT_ONCE):
+            block = slice(start, start + ROWS_AT_ONCE)
             difference = vectors[block] - means[labels[block]]
             scatter += difference.T @ difference
         return cls(counts, means, scatter)
@@ -75,6 +69,26 @@ class SpeakerStatistics:
         """(D, D) sum over utterances of the outer product of (speaker's mean - mean)."""
         centred = (self.means - self.mean) * np.sqrt(self.counts)[:, None]
         return centred.T @ centred
+
+
+def group_means(vectors: np.ndarray, members: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """The means of groups of vectors, in bounded memory.
+
+    Args:
+        vectors: (N, D), any floating type.
+        members: (R,) rows of ``vectors``: those of the first group, then those of the second, ...
+        counts: (G,) how many rows each group has, at least 1; R in all.
+
+    Returns:
+        (G, D) float64.
+    """
+    means = np.zeros((len(counts), vectors.shape[1]))
+    group = np.repeat(np.arange(len(counts)), counts)
+    for start in range(0, len(members), ROWS_AT_ONCE):
+        block = slice(start, start + ROWS_AT_ONCE)
+        first = np.flatnonzero(np.diff(group[block], prepend=-1))
+        means[group[block][first]] += np.add.reduceat(vectors[members[block]].astype(np.float64), first)
+    return means / counts[:, None]
 
 
 def mean_and_covariance(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

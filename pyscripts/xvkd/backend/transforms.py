@@ -3,7 +3,6 @@
 import logging
 
 import numpy as np
-from scipy.linalg import eigh
 
 from xvkd.backend.statistics import ROWS_AT_ONCE, SpeakerStatistics, mean_and_covariance
 from xvkd.errors import UserError
@@ -17,7 +16,7 @@ RANK_TOLERANCE = 1e-5
 
 
 def estimate_lda(
-    vectors: np.ndarray, speakers: np.ndarray, dim: int, total_covariance_factor: float, pca_dim: int
+    vectors: np.ndarray, speakers: np.ndarray, dim: int, total_covariance_factor: float, pca_dim: int | None
 ) -> np.ndarray:
     """Estimates LDA as Kaldi's ``ivector-compute-lda``, in the space that the vectors fill.
 
@@ -33,7 +32,7 @@ def estimate_lda(
             vectors' numerical rank.
         total_covariance_factor: share, from 0 to 1, of the total covariance in what is made unit;
             the rest is within-speaker covariance.
-        pca_dim: principal directions to keep before LDA.
+        pca_dim: principal directions to keep before LDA; None is all of them, as in Kaldi.
 
     Returns:
         (k, D + 1) float64: a linear map and, last column, an offset that takes the vectors' mean
@@ -45,6 +44,7 @@ def estimate_lda(
     statistics = SpeakerStatistics.collect(vectors, speakers)
     within = statistics.within_scatter / statistics.num_utterances
     between = statistics.between_scatter() / statistics.num_utterances
+    pca_dim = pca_dim or vectors.shape[1]
     basis = _principal_directions(within + between, pca_dim)
     rank, num_speakers = basis.shape[1], len(statistics.counts)
     used = min(dim, num_speakers - 1, rank)
@@ -56,6 +56,11 @@ def estimate_lda(
         )  # fmt: skip
     within, between = basis.T @ within @ basis, basis.T @ between @ basis
     variances, directions = np.linalg.eigh(within + total_covariance_factor * between)
+    if variances[-1] <= RANK_TOLERANCE**2 * np.trace(between):
+        raise UserError(
+            "LDA: each speaker's utterances are all the same, which leaves nothing to tell speakers from; are they "
+            "copies of each other?"
+        )
     floor = COVARIANCE_FLOOR * variances[-1]
     if variances[0] < floor:
         logging.warning(
@@ -96,6 +101,9 @@ def estimate_pca(vectors: np.ndarray, dim: int) -> np.ndarray:
 
 def _principal_directions(covariance: np.ndarray, most: int) -> np.ndarray:
     """(D, r) orthonormal: the directions of most variance, without those that hold none."""
+    # scipy takes longer to import than scoring takes, which has no need of it.
+    from scipy.linalg import eigh
+
     size = len(covariance)
     variances, directions = eigh(covariance, subset_by_index=[max(0, size - most), size - 1])
     if variances[-1] <= 0:
