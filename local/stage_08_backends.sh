@@ -6,10 +6,12 @@ set -euo pipefail
 . "$(dirname "$0")/common.sh"
 
 while IFS=$'\t' read -r folder level title; do
-  queue "$folder/backend/$level/.done" "back end: $title" \
+  backend="$folder/backend/$level"
+  queue "$backend/.done" "back end: $title" \
+    --output "$backend/mean.vec" --output "$backend/transform.mat" --output "$backend/plda" \
     --input conf/backend.yaml --input "$folder/embeddings/train/.done" --input "$data/train/utt2spk" -- \
     python3 pyscripts/train_backend.py --config conf/backend.yaml \
-    "scp:$folder/embeddings/train/$level.scp" "$data/train/utt2spk" "$folder/backend/$level"
+    "scp:$folder/embeddings/train/$level.scp" "$data/train/utt2spk" "$backend"
 done < <(systems)
 # shellcheck disable=SC2086
 run_queue "$exp/log" train_backends $score_cmd

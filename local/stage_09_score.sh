@@ -5,21 +5,25 @@ set -euo pipefail
 # shellcheck source=local/common.sh
 . "$(dirname "$0")/common.sh"
 
-sets="$(data_sets)"
 while IFS=$'\t' read -r folder level title; do
-  inputs=() folders=()
-  for set in $sets; do
-    if [ -f "$data/$set/trials" ]; then
-      inputs+=(--input "$folder/embeddings/$set/.done")
-      folders+=("$data/$set")
-    fi
+  # The cohort of AS-norm is train.
+  inputs=(--input "$folder/embeddings/train/.done" --input "$data/train/utt2spk") folders=()
+  for set in $(scored_sets "$folder" "$level"); do
+    inputs+=(--input "$folder/embeddings/$set/.done" --input "$data/$set/utt2spk")
+    folders+=("$data/$set")
   done
-  queue "$folder/scores/$level/.done" "scores: $title" \
+  if [ "${#folders[@]}" -eq 0 ]; then
+    log "no scores: $title: no set with trials and embeddings"
+    continue
+  fi
+  scores="$folder/scores/$level"
+  mapfile -t outputs < <(listed --output "$scores/files")
+  queue "$scores/.done" "scores: $title" "${outputs[@]}" \
     --input conf/backend.yaml --input conf/evaluation.yaml --input "$folder/backend/$level/.done" \
     --input "$data/.done" "${inputs[@]}" -- \
     python3 pyscripts/score_sets.py --config conf/backend.yaml --evaluation conf/evaluation.yaml \
     --backend "$folder/backend/$level" --embeddings "$folder/embeddings" --level "$level" \
-    "$folder/scores/$level" "${folders[@]}"
+    --cohort "$data/train" "$scores" "${folders[@]}"
 done < <(systems)
 # shellcheck disable=SC2086
 run_queue "$exp/log" score $score_cmd

@@ -9,8 +9,13 @@ inputs=()
 for scores in "$exp"/*/scores/*/.done; do
   if [ -f "$scores" ]; then inputs+=(--input "$scores"); fi
 done
-queue "$exp/results/.done" "table of results" "${inputs[@]}" --input conf/evaluation.yaml -- \
-  python3 pyscripts/make_results.py --evaluation conf/evaluation.yaml --corpus "conf/corpora/$corpus.yaml" "$exp" "$exp/results"
+if [ "${#inputs[@]}" -eq 0 ] && ! "$dry_run"; then
+  log "no table of results: nothing has been scored"
+  exit
+fi
+queue "$exp/results/.done" "table of results" "${inputs[@]}" --input conf/evaluation.yaml \
+  --output "$exp/results/RESULTS.md" --output "$exp/results/results.json" -- \
+  python3 pyscripts/make_results.py --evaluation conf/evaluation.yaml --corpus "$corpus_config" "$exp" "$exp/results"
 # shellcheck disable=SC2086
 run_queue "$exp/log" results $score_cmd
 if [ -f "$exp/results/RESULTS.md" ] && ! "$dry_run"; then

@@ -1,15 +1,28 @@
 #!/usr/bin/env python3
-"""Gathers the figures of all models of an experiment: results.json and RESULTS.md."""
+"""Gathers the figures of all models of an experiment: results.json and RESULTS.md.
+
+Each student is compared with its teacher's best level, speaker draw by speaker draw (docs/evaluation.md).
+"""
 
 import json
+import logging
 import time
 from pathlib import Path
 
 from xvkd import cli, config
 from xvkd.corpora.prepare import CorpusConfig
 from xvkd.evaluation.report import EvaluationConfig
-from xvkd.evaluation.results import best_levels, collect, table
+from xvkd.evaluation.results import best_levels, collect, compare_over_seeds, compare_with_teachers
+from xvkd.evaluation.tables import cost_table, error_table, seed_table
 from xvkd.kaldi.files import atomic_write
+
+NOTES = (
+    "Sizes are compared with the whole teacher without its classifier; a level's parameters are those of the layers "
+    "that it needs. The teacher's best level is chosen on {dev_set}, by {primary_scoring}; students are compared with "
+    "it. In brackets: {percent:g} % intervals of a bootstrap over speakers, which say nothing about other training "
+    "seeds. No worse: the one-sided {percent:g} % upper bound of the ratio lies below {no_worse_ratio:g}. Cllr and "
+    "actDCF are those of scores calibrated on {dev_set}, so that they flatter on {dev_set} itself.\n"
+)
 
 
 def main() -> None:
@@ -20,22 +33,33 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="gets RESULTS.md and results.json")
     args = parser.parse_args()
     about = config.load(CorpusConfig, args.corpus).about
-    dcf_names = config.load(EvaluationConfig, args.evaluation).dcf_names()
-    records = collect(args.experiment, args.corpus.stem)
+    options = config.load(EvaluationConfig, args.evaluation)
+    records, draws = collect(args.experiment, args.experiment.name)
+    best = best_levels(records, options.dev_set, options.primary_scoring)
+    compare_with_teachers(records, draws, best, options)
+    old = dict.fromkeys(record["system"] for record in records if "eer_ci" not in record)
+    if old:
+        logging.warning(
+            "without intervals and calibrated costs, because an earlier version scored them: %s; repeat stage 9 "
+            "with the options that they were trained with", ", ".join(old),
+        )  # fmt: skip
     with atomic_write(args.folder / "results.json") as file:
         json.dump(records, file, indent=1)
-    best = best_levels(records, "dev", "plda")
-    names = sorted({record["set"] for record in records}, key=lambda name: (name == "dev", name))
+    over_seeds = compare_over_seeds(records, draws, options)
+    names = sorted({record["set"] for record in records}, key=lambda name: (name.startswith(options.dev_set), name))
     with atomic_write(args.folder / "RESULTS.md") as file:
-        file.write(f"# Results: {args.corpus.stem}\n\n{time.strftime('%Y-%m-%d')}. {about}\n\n")
-        file.write(
-            "Sizes are compared with the whole teacher without its classifier; a level's parameters are those of the "
-            "layers that it needs. The teacher's best level is chosen on dev, by PLDA.\n"
-        )
+        file.write(f"# Results: {args.experiment.name}\n\n{time.strftime('%Y-%m-%d')}. {about}\n\n")
+        file.write(NOTES.format(percent=100 * options.confidence, **vars(options)))
         for name in names:
             trials = next(record["trials"] for record in records if record["set"] == name)
-            lines = table(records, name, dcf_names, best)
-            file.write(f"\n## {name} ({trials:,} trials)\n\n" + "\n".join(lines) + "\n")
+            file.write(f"\n## {name} ({trials:,} trials)\n\n")
+            tables = [
+                ("", error_table(records, name, best, options)),
+                (f"Costs of {options.primary_scoring}:\n\n", cost_table(records, name, best, options)),
+                ("Over training seeds, which the intervals here count as well:\n\n",
+                 seed_table(over_seeds, name, options)),
+            ]  # fmt: skip
+            file.write("\n".join(title + "\n".join(lines) + "\n" for title, lines in tables if lines))
 
 
 if __name__ == "__main__":

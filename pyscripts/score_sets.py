@@ -1,25 +1,29 @@
 #!/usr/bin/env python3
 """Scores every trial list of some data directories with one level of one model.
 
-Writes <list>.<scoring>.txt, "enrolment test score" lines, for each list and each scoring of the back
-end's configuration, and the figures of all of them to metrics.json.
+Writes <list>.<scoring>.txt, "enrolment test score" lines, for each list and each scoring of the back end's
+configuration; and of all of them (docs/evaluation.md): their figures to metrics.json, how they were calibrated on the
+development set to calibration.json, points of their DET curves to det.tsv, and the EER in each draw of the bootstrap
+over speakers to draws.npz. The names of them all go to the file "files".
 """
 
-import json
-import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from xvkd import cli, config
-from xvkd.backend.backend import Backend, BackendConfig
-from xvkd.backend.scoring import score
+from xvkd.backend.backend import NORMALISED, Backend, BackendConfig
+from xvkd.backend.score_normalisation import Cohort
+from xvkd.backend.scoring import TRIALS_AT_ONCE, Scorer, average
 from xvkd.errors import UserError
-from xvkd.evaluation.report import EvaluationConfig, report
+from xvkd.evaluation.bootstrap import SpeakerBootstrap, speakers_of
+from xvkd.evaluation.report import EvaluationConfig
+from xvkd.evaluation.system import SystemReport
 from xvkd.kaldi.archives import read_vectors
 from xvkd.kaldi.datadir import DataDir
 from xvkd.kaldi.files import atomic_write
-from xvkd.kaldi.trials import read_enrolments, read_trials, write_scores
+from xvkd.kaldi.trials import Trials, read_enrolments, read_trials, write_scores
 
 
 def main() -> None:
@@ -29,33 +33,91 @@ def main() -> None:
     parser.add_argument("--backend", required=True, help="folder of mean.vec, transform.mat and plda")
     parser.add_argument("--embeddings", type=Path, required=True, help="folder of <set>/<level>.scp")
     parser.add_argument("--level", required=True)
+    parser.add_argument("--cohort", help="data directory of the cohort's utterances, for scorings with AS-norm")
     parser.add_argument("folder", type=Path, help="gets the scores")
     parser.add_argument("data_dirs", nargs="+", help="data directories with trials")
     args = parser.parse_args()
     options = config.load(BackendConfig, args.config)
     evaluation = config.load(EvaluationConfig, args.evaluation)
     backend = Backend.load(args.backend)
-    figures: dict[str, dict[str, dict[str, float]]] = {}
-    for data_dir in map(DataDir, args.data_dirs):
-        utterances, vectors = read_vectors(args.embeddings / data_dir.path.name / f"{args.level}.scp")
+    cohort = None
+    if not NORMALISED.keys().isdisjoint(options.scorings):
+        if not args.cohort:
+            raise UserError(f"{args.config}: scorings with AS-norm need --cohort; give it, or leave them out")
+        cohort = read_cohort(DataDir(args.cohort), args.embeddings, args.level, options)
+    system, files = SystemReport(evaluation), []
+    # What the others are calibrated on comes first.
+    sets = sorted(map(DataDir, args.data_dirs), key=lambda data_set: data_set.path.name != evaluation.dev_set)
+    for data_set in sets:
+        utterances, vectors = read_vectors(args.embeddings / data_set.path.name / f"{args.level}.scp")
         rows = {utterance: row for row, utterance in enumerate(utterances)}
-        for name, (path, enrol) in data_dir.trial_lists().items():
+        utt2spk = data_set.speakers()
+        for name, (path, enrol) in data_set.trial_lists().items():
             trials = read_trials(path)
             members = read_enrolments(enrol) if enrol else {model: [model] for model in trials.models}
             try:
                 enrolments = [(model, [rows[u] for u in members[model]]) for model in trials.models]
-                test_rows = [rows[utterance] for utterance in trials.tests]
+                test_rows = np.array([rows[utterance] for utterance in trials.tests])
             except KeyError as error:
                 raise UserError(f"{path}: {error} has no embedding of the level '{args.level}'; remove its trials, "
-                                f"or add it to {data_dir.path} and repeat from stage 3") from None
-            tests = np.array(test_rows)[trials.test]
-            for scoring in options.scorings:
-                scores = score(scoring, backend, options, enrolments, vectors, trials.model, tests)
-                write_scores(args.folder / f"{name}.{scoring}.txt", trials, scores)
-                figures.setdefault(name, {})[scoring] = report(scores, trials.target, evaluation)
-                logging.info("%s, %s: EER %.2f %%", name, scoring, figures[name][scoring]["eer_percent"])
-    with atomic_write(args.folder / "metrics.json") as file:
-        json.dump(figures, file, indent=1)
+                                f"or add it to {data_set.path} and repeat from stage 3") from None
+            try:
+                bootstrap = SpeakerBootstrap(
+                    speakers_of({model: members[model] for model in trials.models}, utt2spk),
+                    speakers_of({utterance: [utterance] for utterance in trials.tests}, utt2spk),
+                    trials.model, trials.test, trials.target, evaluation.bootstrap_draws, evaluation.bootstrap_seed,
+                )  # fmt: skip
+                for scoring, scores in score(options, backend, cohort, enrolments, vectors, test_rows, trials):
+                    write_scores(args.folder / f"{name}.{scoring}.txt", trials, scores)
+                    files.append(f"{name}.{scoring}.txt")
+                    system.add(data_set.path.name, name, scoring, scores, trials.target, bootstrap)
+            except UserError as error:
+                raise UserError(f"{path}: {error}") from None
+    files += system.save(args.folder)
+    with atomic_write(args.folder / "files") as file:
+        file.writelines(f"{name}\n" for name in files)
+
+
+def read_cohort(data_set: DataDir, embeddings: Path, level: str, options: BackendConfig) -> Cohort:
+    """The cohort for AS-norm: the speakers of a data directory, or their utterances."""
+    utterances, vectors = read_vectors(embeddings / data_set.path.name / f"{level}.scp")
+    try:
+        speakers = speakers_of({utterance: [utterance] for utterance in utterances}, data_set.speakers())
+    except UserError as error:
+        raise UserError(f"{data_set.path}: {error}") from None
+    return Cohort.of(options.cohort, options.cohort_top, vectors, np.unique(speakers, return_inverse=True)[1])
+
+
+def score(
+    options: BackendConfig, backend: Backend, cohort: Cohort | None, enrolments: list[tuple[str, list[int]]],
+    vectors: np.ndarray, test_rows: np.ndarray, trials: Trials,
+) -> Iterator[tuple[str, np.ndarray]]:  # fmt: skip
+    """Scores a list in all ways that are asked for.
+
+    Args:
+        options: names the scorings.
+        backend: of the same model and level as the embeddings.
+        cohort: for those with AS-norm.
+        enrolments: each model's id and the rows of its enrolment utterances.
+        vectors: (N, D) embeddings of enrolment and test utterances.
+        test_rows: the row of each test utterance.
+        trials: T of them.
+
+    Yields:
+        The scoring and its scores (T,).
+    """
+    averages, num_utts = average(enrolments, vectors)
+    for base in dict.fromkeys(NORMALISED.get(scoring, scoring) for scoring in options.scorings):
+        scorer = Scorer.of(base, backend, None, options)
+        tests = scorer.tests(vectors[test_rows])
+        scores = scorer.models(averages, num_utts).score_trials(tests, trials.model, trials.test, TRIALS_AT_ONCE)
+        for scoring in options.scorings:
+            if scoring == base:
+                yield scoring, scores
+            elif NORMALISED.get(scoring) == base:
+                yield scoring, cohort.normalise(
+                    scores, scorer, averages, num_utts, tests, trials.model, trials.test
+                )  # fmt: skip
 
 
 if __name__ == "__main__":

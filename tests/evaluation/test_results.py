@@ -1,18 +1,25 @@
-"""Results: one record a system, list and scoring, with all that identifies it; the table; damage told."""
+"""Results: one record a system, list and scoring, with all that identifies it; comparisons; damage told."""
 
 import json
 
+import numpy as np
 import pytest
 import yaml
 
+from xvkd import config as configuration
 from xvkd.errors import UserError
-from xvkd.evaluation.results import best_levels, collect, table
+from xvkd.evaluation.report import EvaluationConfig
+from xvkd.evaluation.results import best_levels, collect, compare_over_seeds, compare_with_teachers, no_worse
 
 KEYS = {
     "corpus", "system", "role", "teacher", "levels", "loss", "parameters", "teacher_parameters", "reduction_percent",
     "set", "scoring", "trials", "eer_percent", "mindcf_0.01", "mindcf_0.05", "seed",
 }  # fmt: skip
-DCF = ["mindcf_0.01", "mindcf_0.05"]
+
+
+@pytest.fixture(scope="session")
+def options(conf):
+    return configuration.load(EvaluationConfig, conf / "evaluation.yaml")
 
 
 def write_model(experiment, name, config, errors):
@@ -56,7 +63,7 @@ def experiment(tmp_path):
 
 
 def test_records_have_all_that_is_asked_for(experiment):
-    records = collect(experiment, "synthetic")
+    records, _ = collect(experiment, "synthetic")
     assert len(records) == 5 * 2 * 2
     for record in records:
         assert record.keys() >= KEYS
@@ -65,7 +72,7 @@ def test_records_have_all_that_is_asked_for(experiment):
 
 
 def test_a_level_of_the_teacher_and_a_student_are_described(experiment):
-    by_name = {(r["system"], r["set"], r["scoring"]): r for r in collect(experiment, "synthetic")}
+    by_name = {(r["system"], r["set"], r["scoring"]): r for r in collect(experiment, "synthetic")[0]}
     level = by_name["teacher_t_s0/frame", "eval", "cosine"]
     expected = {
         "role": "teacher", "teacher": "teacher_t_s0", "levels": ["frame"], "loss": "softmax", "parameters": 600,
@@ -82,7 +89,7 @@ def test_a_level_of_the_teacher_and_a_student_are_described(experiment):
 
 
 def test_the_teacher_comes_first_then_students_by_size(experiment):
-    systems = list(dict.fromkeys(record["system"] for record in collect(experiment, "synthetic")))
+    systems = list(dict.fromkeys(record["system"] for record in collect(experiment, "synthetic")[0]))
     assert systems == [
         "teacher_t_s0/frame", "teacher_t_s0/segment6", "student_label", "student_frame", "a_student_of_both",
     ]  # fmt: skip
@@ -90,7 +97,7 @@ def test_the_teacher_comes_first_then_students_by_size(experiment):
 
 def test_the_best_level_is_chosen_on_dev(experiment):
     write_model(experiment, "teacher_u_s0", teacher_config(), {"segment6": 1.0, "frame": 1.5})
-    records = collect(experiment, "synthetic")
+    records, _ = collect(experiment, "synthetic")
     assert best_levels(records, "dev", "plda") == {
         "teacher_t_s0": "teacher_t_s0/frame", "teacher_u_s0": "teacher_u_s0/segment6",
     }  # fmt: skip
@@ -102,36 +109,72 @@ def test_the_best_level_is_chosen_on_dev(experiment):
     assert best_levels(records, "dev", "lda_cosine") == {}
 
 
-def rows_of(lines):
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+def test_records_of_an_earlier_version_stay_as_they_are(experiment, options):
+    """They have no draws: ratios without intervals."""
+    records, draws = collect(experiment, "synthetic")
+    assert draws == {}
+    compare_with_teachers(records, draws, best_levels(records, "dev", "plda"), options)
+    student = next(r for r in records if (r["system"], r["set"], r["scoring"]) == ("student_frame", "eval", "plda"))
+    assert student["compared_with"] == "teacher_t_s0/frame" and student["eer_ratio"] == pytest.approx(4 / 2.5)
+    assert student["eer_ratio_ci"] is None and student["eer_ratio_upper"] is None
+    assert no_worse(student["eer_ratio_upper"], options) is None
+    assert not any("eer_ratio" in record for record in records if record["role"] == "teacher")
 
 
-def test_the_table_has_a_row_a_system_and_marks_the_best(experiment):
-    records = collect(experiment, "synthetic")
-    header, rule, *rows = rows_of(table(records, "eval", DCF, best_levels(records, "dev", "plda")))
-    assert header == [
-        "system", "levels", "loss", "seed", "parameters", "smaller by", "EER cosine (%)", "EER plda (%)",
-        "minDCF 0.01 plda", "minDCF 0.05 plda",
-    ]  # fmt: skip
-    assert len(rule) == len(header) and all(set(cell) <= {"-", ":"} for cell in rule)
-    assert rows == [
-        ["teacher", "frame (best on dev)", "softmax", "0", "600", "40.0 %", "5.50", "2.75", "0.500", "0.250"],
-        ["teacher", "segment6", "softmax", "0", "900", "10.0 %", "6.60", "3.30", "0.500", "0.250"],
-        ["student", "labels only", "softmax", "0", "150", "85.0 %", "11.00", "5.50", "0.500", "0.250"],
-        ["student", "frame", "mse", "0", "151", "84.9 %", "8.80", "4.40", "0.500", "0.250"],
-        ["student", "frame+segment6", "mse", "0", "253", "74.7 %", "6.16", "3.08", "0.500", "0.250"],
-    ]
+def write_draws(folder, rates, key="k"):
+    """The draws of a system, for both lists by PLDA."""
+    arrays = {"dev": np.array(key), "eval": np.array(key), "dev/plda": np.array(rates), "eval/plda": np.array(rates)}
+    np.savez(folder / "draws.npz", **arrays)
 
 
-def test_a_system_that_was_scored_in_fewer_ways_has_gaps(experiment):
-    """For instance one of an earlier run, before a scoring or a prior was added."""
-    records = collect(experiment, "synthetic")
-    kept = [record for record in records if (record["system"], record["scoring"]) != ("student_frame", "plda")]
-    kept = [{k: v for k, v in r.items() if (r["system"], k) != ("student_label", "mindcf_0.05")} for r in kept]
-    rows = rows_of(table(kept, "eval", DCF, {}))[2:]
-    assert rows[2][6:] == ["11.00", "5.50", "0.500", "-"]
-    assert rows[3][6:] == ["8.80", "-", "-", "-"]
-    assert len({len(row) for row in rows}) == 1
+def eval_record(experiment, options, system):
+    records, draws = collect(experiment, "synthetic")
+    compare_with_teachers(records, draws, best_levels(records, "dev", "plda"), options)
+    return next(r for r in records if (r["system"], r["set"], r["scoring"]) == (system, "eval", "plda"))
+
+
+def test_students_are_compared_with_the_teachers_best_level_draw_by_draw(experiment, options):
+    speakers = np.linspace(0.02, 0.06, 201)
+    write_draws(experiment / "teacher_t_s0" / "scores" / "frame", speakers)
+    write_draws(experiment / "teacher_t_s0" / "scores" / "segment6", speakers / 2)
+    write_draws(experiment / "student_frame" / "scores" / "embedding", speakers * np.linspace(0.9, 1.1, 201))
+    record = eval_record(experiment, options, "student_frame")
+    assert record["eer_ratio_ci"] == pytest.approx([0.905, 1.095]) and record["eer_ratio_upper"] == pytest.approx(1.09)
+    assert no_worse(record["eer_ratio_upper"], options) is False
+    write_draws(experiment / "student_frame" / "scores" / "embedding", speakers * np.linspace(0.9, 1.05, 201))
+    record = eval_record(experiment, options, "student_frame")
+    assert record["eer_ratio_upper"] == pytest.approx(1.0425) and no_worse(record["eer_ratio_upper"], options) is True
+
+
+@pytest.mark.parametrize(("number", "key"), [(200, "k"), (201, "another seed, or other speakers")])
+def test_other_draws_are_not_compared(experiment, options, number, key):
+    write_draws(experiment / "teacher_t_s0" / "scores" / "frame", np.full(201, 0.05))
+    write_draws(experiment / "student_frame" / "scores" / "embedding", np.full(number, 0.05), key)
+    record = eval_record(experiment, options, "student_frame")
+    assert record["eer_ratio"] == pytest.approx(1.6) and record["eer_ratio_ci"] is None
+
+
+def test_seeds_of_a_student_are_taken_together(experiment, options):
+    draws = np.full(1000, 0.05)
+    write_draws(experiment / "teacher_t_s0" / "scores" / "frame", draws)
+    for seed, ratio in ((0, 0.9), (1, 1.0), (2, 1.2)):
+        teacher = f"teacher_t_s{seed}"
+        if seed:
+            write_model(experiment, teacher, teacher_config(seed), {"frame": 2.5, "segment6": 3.0})
+            write_draws(experiment / teacher / "scores" / "frame", draws)
+        config = {**student_config(151, ["frame"], "cosine"), "seed": seed, "teacher": teacher}
+        write_model(experiment, f"student_frame_cosine_s{seed}", config, {"embedding": 2.5 * ratio})
+        write_draws(experiment / f"student_frame_cosine_s{seed}" / "scores" / "embedding", ratio * draws)
+    records, draws = collect(experiment, "synthetic")
+    compare_with_teachers(records, draws, best_levels(records, "dev", "plda"), options)
+    compared = compare_over_seeds(records, draws, options)
+    # One group a list and scoring; students with one seed have none.
+    assert {key[0] for key in compared} == {"student_frame_cosine"} and len(compared) == 4
+    group, found = compared["student_frame_cosine", "eval", "plda"]
+    assert [record["seed"] for record in group] == [0, 1, 2]
+    assert found.ratio == pytest.approx((0.9 * 1.0 * 1.2) ** (1 / 3))
+    assert found.interval == pytest.approx([0.9, 1.2])  # at the ends, one seed alone
+    assert compared["student_frame_cosine", "eval", "cosine"][1].interval is None
 
 
 @pytest.mark.parametrize(
@@ -139,6 +182,7 @@ def test_a_system_that_was_scored_in_fewer_ways_has_gaps(experiment):
     [
         ("config.yaml", "role: [student"), ("config.yaml", "just words"), ("config.yaml", "role: student\n"),
         ("scores/embedding/metrics.json", '{"dev": {"pl'), ("scores/embedding/metrics.json", ""),
+        ("scores/embedding/metrics.json", "[1]"),
     ],
 )  # fmt: skip
 def test_damage_is_told(experiment, file, content):

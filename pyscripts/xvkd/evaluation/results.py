@@ -1,18 +1,24 @@
-"""The results of an experiment folder: one record a system, trial list and scoring, and their table."""
+"""The results of an experiment folder: one record a system, trial list and scoring; students compared to teachers."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 
 from xvkd.errors import UserError
+from xvkd.evaluation.bootstrap import Comparison
+from xvkd.evaluation.report import EvaluationConfig
+from xvkd.evaluation.system import METRICS, read_draws
 
 Record = dict[str, Any]
+# (system, list, scoring) -> the bootstrap's key and the EER, a fraction, of each draw.
+AllDraws = dict[tuple[str, str, str], tuple[str, np.ndarray]]
 
 
-def collect(experiment: str | Path, corpus: str) -> list[Record]:
+def collect(experiment: str | Path, corpus: str) -> tuple[list[Record], AllDraws]:
     """Gathers the figures of every model that has scores.
 
     Args:
@@ -21,27 +27,29 @@ def collect(experiment: str | Path, corpus: str) -> list[Record]:
 
     Returns:
         records with ``corpus``, ``system``, ``role``, ``teacher``, ``levels``, ``loss``, ``parameters``,
-        ``teacher_parameters``, ``reduction_percent``, ``set``, ``scoring``, ``trials``, ``eer_percent``,
-        ``mindcf_*`` and ``seed``; teachers first, then by size.
+        ``teacher_parameters``, ``reduction_percent``, ``seed``, ``set``, ``scoring`` and the figures of
+        ``metrics.json``; teachers first, then by size. And the draws of their bootstrap.
 
     Raises:
-        UserError: no model has scores, or a model's config.yaml is damaged.
+        UserError: no model has scores, or a model's config.yaml or figures are damaged.
     """
     records: list[Record] = []
-    for path in sorted(Path(experiment).glob("*/scores/*/metrics.json")):
+    draws: AllDraws = {}
+    for path in sorted(Path(experiment).glob(f"*/scores/*/{METRICS}")):
         folder, level = path.parents[2], path.parent.name
         try:
             system = _system(folder, level, corpus)
             figures = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
+            lists = [(name, scoring, one) for name, scorings in figures.items() for scoring, one in scorings.items()]
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError) as error:
             raise UserError(
                 f"{folder}: config.yaml or metrics.json is damaged ({error}); repeat stages 4 to 9"
             ) from None
-        for name, scorings in figures.items():
-            records += [{**system, "set": name, "scoring": key, **value} for key, value in scorings.items()]
+        records += [{**system, "set": name, "scoring": scoring, **one} for name, scoring, one in lists]
+        draws |= {(system["system"], *key): value for key, value in read_draws(path.parent).items()}
     if not records:
         raise UserError(f"{experiment}: no scores yet; run stages 4 to 9 first")
-    return sorted(records, key=_order)
+    return sorted(records, key=_order), draws
 
 
 def _system(folder: Path, level: str, corpus: str) -> Record:
@@ -62,7 +70,8 @@ def _system(folder: Path, level: str, corpus: str) -> Record:
         "teacher_parameters": whole,
         # What the teacher needs to give these levels; None for a student of labels.
         "teacher_level_parameters": config.get("teacher_level_parameters") if student else parameters,
-        "reduction_percent": round(100 * (1 - parameters / whole), 2),
+        # A teacher from elsewhere may have left its embeddings only.
+        "reduction_percent": None if None in (parameters, whole) else round(100 * (1 - parameters / whole), 2),
         "seed": config["seed"],
     }
 
@@ -71,7 +80,7 @@ def _order(record: Record) -> tuple[Any, ...]:
     """Teachers first, level by level; then students from small to large."""
     student = record["role"] == "student"
     return (
-        record["teacher"], student, record["parameters"], bool(record["levels"]), record["system"], record["set"],
+        record["teacher"], student, record["parameters"] or 0, bool(record["levels"]), record["system"], record["set"],
         record["scoring"],
     )
 
@@ -87,27 +96,71 @@ def best_levels(records: Iterable[Record], chosen_on: str, scoring: str) -> dict
     return {teacher: record["system"] for teacher, record in best.items()}
 
 
-def table(records: list[Record], name: str, dcf_names: list[str], best: dict[str, str]) -> list[str]:
-    """Markdown lines: one row a system, size against error on the trial list ``name``."""
-    chosen = [record for record in records if record["set"] == name]
-    scorings = list(dict.fromkeys(record["scoring"] for record in chosen))
-    last = scorings[-1]
-    header = ["system", "levels", "loss", "seed", "parameters", "smaller by"]
-    header += [f"EER {scoring} (%)" for scoring in scorings]
-    header += [f"{key.replace('mindcf_', 'minDCF ')} {last}" for key in dcf_names]
-    lines = ["| " + " | ".join(header) + " |", "|---|---|---|" + "---:|" * (len(header) - 3)]
-    systems: dict[str, dict[str, Record]] = {}
-    for record in chosen:
-        systems.setdefault(record["system"], {})[record["scoring"]] = record
-    for system, by_scoring in systems.items():
-        record = next(iter(by_scoring.values()))
-        mark = " (best on dev)" if best.get(record["teacher"]) == system else ""
-        cells = [
-            record["role"], ("+".join(record["levels"]) or "labels only") + mark, record["loss"], str(record["seed"]),
-            f"{record['parameters']:,}", f"{record['reduction_percent']:.1f} %",
-        ]
-        # A system of an earlier run may have been scored in fewer ways.
-        cells += [f"{by_scoring[key]['eer_percent']:.2f}" if key in by_scoring else "-" for key in scorings]
-        cells += [f"{by_scoring[last][key]:.3f}" if key in by_scoring.get(last, ()) else "-" for key in dcf_names]
-        lines.append("| " + " | ".join(cells) + " |")
-    return lines
+def compare_with_teachers(
+    records: list[Record], draws: AllDraws, best: Mapping[str, str], config: EvaluationConfig
+) -> None:
+    """Compares each student with its teacher's best level, list by list and scoring by scoring.
+
+    Args:
+        records: those of students get ``compared_with``, the teacher's level, ``eer_ratio``, ``eer_ratio_ci`` and
+            ``eer_ratio_upper``, the one-sided bound.
+        draws: of the bootstrap; a ratio without draws that belong together has no interval.
+        best: see ``best_levels``.
+        config: the intervals' confidence.
+    """
+    by_key = {_key(record): record for record in records}
+    for record in records:
+        other = by_key.get((best.get(record["teacher"], ""), record["set"], record["scoring"]))
+        if record["role"] == "student" and other is not None:
+            found = _compare([(record, other)], draws, config)
+            record["compared_with"] = other["system"]
+            record["eer_ratio"], record["eer_ratio_ci"] = found.ratio, found.interval
+            record["eer_ratio_upper"] = found.upper
+
+
+def compare_over_seeds(
+    records: list[Record], draws: AllDraws, config: EvaluationConfig
+) -> dict[tuple[str, str, str], tuple[list[Record], Comparison]]:
+    """The same over several training seeds of a student and of its teacher.
+
+    Args:
+        records: as ``compare_with_teachers`` leaves them.
+        draws: of the bootstrap.
+        config: the intervals' confidence, and the seed of the draws.
+
+    Returns:
+        (system without its seed, list, scoring) -> its records, a seed each, and how they compare; of
+        students that have been trained with more than one seed.
+    """
+    by_key = {_key(record): record for record in records}
+    groups: dict[tuple[str, str, str], list[Record]] = {}
+    for record in records:
+        if "compared_with" in record:
+            name = record["system"].removesuffix(f"_s{record['seed']}")
+            groups.setdefault((name, record["set"], record["scoring"]), []).append(record)
+    compared = {}
+    for (name, *where), group in groups.items():
+        if len(group) > 1:
+            pairs = [(record, by_key[(record["compared_with"], *where)]) for record in group]
+            compared[(name, *where)] = group, _compare(pairs, draws, config)
+    return compared
+
+
+def no_worse(upper: float | None, config: EvaluationConfig) -> bool | None:
+    """Whether a system counts as no worse than another; None where the ratio's upper bound is not known."""
+    return None if upper is None else upper < config.no_worse_ratio
+
+
+def _key(record: Record) -> tuple[str, str, str]:
+    return record["system"], record["set"], record["scoring"]
+
+
+def _compare(pairs: list[tuple[Record, Record]], draws: AllDraws, config: EvaluationConfig) -> Comparison:
+    """Compares the first of each pair, a seed each, with the second."""
+    found = [[draws.get(_key(record), ("", np.empty(0))) for record in pair] for pair in pairs]
+    if len({(key, len(values)) for pair in found for key, values in pair}) > 1:
+        # Other draws, or other speakers: nothing can be compared draw by draw.
+        found = [[("", np.empty(0)) for _ in pair] for pair in pairs]
+    rates = np.array([[record["eer_percent"] for record in pair] for pair in pairs])
+    sides = [np.stack([pair[side][1] for pair in found]) for side in (0, 1)]
+    return Comparison.of(rates[:, 0], sides[0], rates[:, 1], sides[1], config.confidence, config.bootstrap_seed)

@@ -1,0 +1,120 @@
+"""Results as Markdown tables."""
+
+from collections.abc import Mapping
+
+from xvkd.evaluation.bootstrap import Comparison
+from xvkd.evaluation.report import EvaluationConfig
+from xvkd.evaluation.results import Record, no_worse
+
+NOTHING = "-"
+
+
+def error_table(records: list[Record], name: str, best: Mapping[str, str], config: EvaluationConfig) -> list[str]:
+    """Size against error on the trial list ``name``: one row a system.
+
+    Args:
+        records: all that there are; a figure that a record lacks, such as one of an earlier run, is a dash.
+        name: the list.
+        best: see ``results.best_levels``.
+        config: says which scoring has its interval shown and is compared with the teacher's.
+    """
+    primary = config.primary_scoring
+    scorings = list(dict.fromkeys(record["scoring"] for record in records if record["set"] == name))
+    header = ["system", "levels", "loss", "seed", "parameters", "smaller by"]
+    header += [f"EER {scoring} (%)" for scoring in scorings]
+    header += [f"{primary}: ratio to the teacher's", "no worse"]
+    rows = []
+    for by_scoring in _by_system(records, name):
+        record = next(iter(by_scoring.values()))
+        row = [
+            record["role"], _levels(record, best, config), record["loss"], str(record["seed"]),
+            NOTHING if record["parameters"] is None else f"{record['parameters']:,}",
+            NOTHING if record["reduction_percent"] is None else f"{record['reduction_percent']:.1f} %",
+        ]  # fmt: skip
+        for scoring in scorings:
+            one = by_scoring.get(scoring, {})
+            row.append(_figure(one, "eer_percent", 2) + (_interval(one.get("eer_ci")) if scoring == primary else ""))
+        one = by_scoring.get(primary, {})
+        row += _comparison(one.get("eer_ratio"), one.get("eer_ratio_ci"), one.get("eer_ratio_upper"), config)
+        rows.append(row)
+    return _markdown(header, rows, left=3)
+
+
+def cost_table(records: list[Record], name: str, best: Mapping[str, str], config: EvaluationConfig) -> list[str]:
+    """Costs of the primary scoring on the trial list ``name``, the least possible beside the calibrated: one row a
+    system. Arguments as for ``error_table``."""
+    pairs = [*zip(config.dcf_names("mindcf"), config.dcf_names("actdcf"), strict=True), ("min_cllr", "cllr")]
+    header = ["system", "loss", "seed"]
+    for least, actual in pairs:
+        header += [_title(least), _title(actual)]
+    rows = []
+    for by_scoring in _by_system(records, name):
+        record = next(iter(by_scoring.values()))
+        one = by_scoring.get(config.primary_scoring, {})
+        row = [f"{record['role']}, {_levels(record, best, config)}", record["loss"], str(record["seed"])]
+        for least, actual in pairs:
+            row += [_figure(one, least, 3), _figure(one, actual, 3)]
+        rows.append(row)
+    return _markdown(header, rows, left=2)
+
+
+def seed_table(
+    compared: Mapping[tuple[str, str, str], tuple[list[Record], Comparison]], name: str, config: EvaluationConfig
+) -> list[str]:
+    """Students of several training seeds on the trial list ``name``; empty if there are none.
+
+    Args:
+        compared: see ``results.compare_over_seeds``.
+        name: the list.
+        config: names the primary scoring, which is what is shown.
+    """
+    header = ["student", "loss", "seeds", f"EER {config.primary_scoring} (%)", "ratio to the teacher's", "no worse"]
+    rows = []
+    for (_, trial_list, scoring), (group, found) in compared.items():
+        if (trial_list, scoring) == (name, config.primary_scoring):
+            rates = ", ".join(f"{record['eer_percent']:.2f}" for record in group)
+            row = [_levels(group[0], {}, config), group[0]["loss"], str(len(group)), rates]
+            rows.append(row + _comparison(found.ratio, found.interval, found.upper, config))
+    return _markdown(header, rows, left=2) if rows else []
+
+
+def _by_system(records: list[Record], name: str) -> list[dict[str, Record]]:
+    """The records of a trial list, system by system: scoring -> record."""
+    systems: dict[str, dict[str, Record]] = {}
+    for record in records:
+        if record["set"] == name:
+            systems.setdefault(record["system"], {})[record["scoring"]] = record
+    return list(systems.values())
+
+
+def _levels(record: Record, best: Mapping[str, str], config: EvaluationConfig) -> str:
+    mark = f" (best on {config.dev_set})" if best.get(record["teacher"]) == record["system"] else ""
+    return ("+".join(record["levels"]) or "labels only") + mark
+
+
+def _figure(record: Record, key: str, digits: int) -> str:
+    value = record.get(key)
+    return NOTHING if value is None else f"{value:.{digits}f}"
+
+
+def _interval(ends: list[float] | None) -> str:
+    return f" [{ends[0]:.2f}, {ends[1]:.2f}]" if ends else ""
+
+
+def _comparison(
+    ratio: float | None, ends: list[float] | None, upper: float | None, config: EvaluationConfig
+) -> list[str]:  # fmt: skip
+    """Two cells: the ratio with its interval, and the verdict."""
+    verdict = {None: NOTHING, True: "yes", False: "no"}[no_worse(upper, config)]
+    return [NOTHING if ratio is None else f"{ratio:.2f}{_interval(ends)}", verdict]
+
+
+def _title(key: str) -> str:
+    """mindcf_0.01 -> minDCF 0.01, min_cllr -> minCllr."""
+    return key.replace("dcf_", "DCF ").replace("min_cllr", "minCllr").replace("cllr", "Cllr")
+
+
+def _markdown(header: list[str], rows: list[list[str]], left: int) -> list[str]:
+    """The lines of a table whose first columns are words, ``left`` of them, and the others numbers."""
+    rule = "|" + "---|" * left + "---:|" * (len(header) - left)
+    return ["| " + " | ".join(header) + " |", rule, *("| " + " | ".join(row) + " |" for row in rows)]

@@ -1,0 +1,99 @@
+"""The tables of results."""
+
+import pytest
+
+from xvkd import config
+from xvkd.evaluation.bootstrap import Comparison
+from xvkd.evaluation.report import EvaluationConfig
+from xvkd.evaluation.tables import cost_table, error_table, seed_table
+
+BEST = {"teacher_t_s0": "teacher_t_s0/frame"}
+
+
+@pytest.fixture(scope="session")
+def options(conf):
+    return config.load(EvaluationConfig, conf / "evaluation.yaml")
+
+
+def records(system, role, levels, parameters, eer, **more):
+    """The records of one system, by two scorings, of the list eval and of one that does not matter here."""
+    common = {
+        "system": system, "role": role, "teacher": "teacher_t_s0", "levels": levels, "loss": "mse", "seed": 0,
+        "parameters": parameters, "reduction_percent": 100 - parameters / 10000,
+    }  # fmt: skip
+    costs = {"mindcf_0.01": 0.5, "mindcf_0.05": 0.25, "actdcf_0.01": 0.525, "actdcf_0.05": 0.26, "min_cllr": 0.1,
+             "cllr": 0.11}  # fmt: skip
+    return [
+        {**common, "set": "eval", "scoring": "cosine", "eer_percent": 2 * eer, "eer_ci": [eer, 3 * eer], **costs},
+        {**common, "set": "eval", "scoring": "plda", "eer_percent": eer, "eer_ci": [eer - 0.5, eer + 0.5], **costs,
+         **more},
+        {**common, "set": "dev", "scoring": "plda", "eer_percent": 77.0},
+    ]  # fmt: skip
+
+
+def all_records():
+    ratio = {"eer_ratio": 1.02, "eer_ratio_ci": [0.976, 1.063], "eer_ratio_upper": 1.049}
+    worse = {"eer_ratio": 1.02, "eer_ratio_ci": [0.976, 1.063], "eer_ratio_upper": 1.051}
+    return [
+        *records("teacher_t_s0/frame", "teacher", ["frame"], 600_000, 2.75),
+        *records("teacher_t_s0/segment6", "teacher", ["segment6"], 900_000, 3.3),
+        *records("student_label_s0", "student", [], 150_000, 5.5, **worse),
+        *records("student_both_s0", "student", ["frame", "segment6"], 253_000, 3.08, **ratio),
+    ]
+
+
+def rows_of(lines):
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    assert len({len(row) for row in rows}) == 1 and all(set(cell) <= {"-", ":"} for cell in rows[1])
+    return rows[:1] + rows[2:]
+
+
+def test_errors_stand_beside_sizes(options):
+    assert rows_of(error_table(all_records(), "eval", BEST, options)) == [
+        ["system", "levels", "loss", "seed", "parameters", "smaller by", "EER cosine (%)", "EER plda (%)",
+         "plda: ratio to the teacher's", "no worse"],
+        ["teacher", "frame (best on dev)", "mse", "0", "600,000", "40.0 %", "5.50", "2.75 [2.25, 3.25]", "-", "-"],
+        ["teacher", "segment6", "mse", "0", "900,000", "10.0 %", "6.60", "3.30 [2.80, 3.80]", "-", "-"],
+        ["student", "labels only", "mse", "0", "150,000", "85.0 %", "11.00", "5.50 [5.00, 6.00]",
+         "1.02 [0.98, 1.06]", "no"],
+        ["student", "frame+segment6", "mse", "0", "253,000", "74.7 %", "6.16", "3.08 [2.58, 3.58]",
+         "1.02 [0.98, 1.06]", "yes"],
+    ]  # fmt: skip
+
+
+def test_costs_have_a_table_of_their_own(options):
+    rows = rows_of(cost_table(all_records(), "eval", BEST, options))
+    assert rows[0] == [
+        "system", "loss", "seed", "minDCF 0.01", "actDCF 0.01", "minDCF 0.05", "actDCF 0.05", "minCllr", "Cllr"
+    ]  # fmt: skip
+    figures = ["0.500", "0.525", "0.250", "0.260", "0.100", "0.110"]
+    assert rows[1] == ["teacher, frame (best on dev)", "mse", "0", *figures]
+    assert rows[3] == ["student, labels only", "mse", "0", *figures]
+
+
+def test_what_a_system_lacks_is_a_dash(options):
+    """For instance a system of an earlier run: without intervals, without a scoring, without calibration."""
+    kept = [r for r in all_records() if (r["system"], r["scoring"]) != ("student_label_s0", "plda")]
+    new = {"eer_ci", "eer_ratio", "eer_ratio_ci", "eer_ratio_upper", "actdcf_0.01", "actdcf_0.05", "min_cllr", "cllr"}
+    kept = [{k: v for k, v in r.items() if r["system"] != "student_both_s0" or k not in new} for r in kept]
+    rows = rows_of(error_table(kept, "eval", BEST, options))
+    assert rows[3][6:] == ["11.00", "-", "-", "-"] and rows[4][6:] == ["6.16", "3.08", "-", "-"]
+    rows = rows_of(cost_table(kept, "eval", BEST, options))
+    assert rows[3][3:] == ["-"] * 6 and rows[4][3:] == ["0.500", "-", "0.250", "-", "-", "-"]
+    # A figure without an interval: too few speakers.
+    one = {**all_records()[1], "eer_ci": None, "eer_ratio": 1.5, "eer_ratio_ci": None, "eer_ratio_upper": None}
+    assert rows_of(error_table([one], "eval", BEST, options))[1][6:] == ["2.75", "1.50", "-"]
+
+
+def test_seeds_have_a_row_a_student(options):
+    student = [{**records("s", "student", ["frame"], 1, eer)[1], "seed": seed} for seed, eer in enumerate([2.0, 2.5])]
+    compared = {
+        ("s", "eval", "plda"): (student, Comparison(0.95, [0.9, 1.01], 1.0)),
+        ("s", "eval", "cosine"): (student, Comparison(7.0, None, None)),
+        ("s", "dev", "plda"): (student, Comparison(7.0, None, None)),
+    }
+    assert rows_of(seed_table(compared, "eval", options)) == [
+        ["student", "loss", "seeds", "EER plda (%)", "ratio to the teacher's", "no worse"],
+        ["frame", "mse", "2", "2.00, 2.50", "0.95 [0.90, 1.01]", "yes"],
+    ]
+    assert seed_table({}, "eval", options) == []
