@@ -1,19 +1,15 @@
-"""Extraction: each utterance gets the embedding that it would get alone, and Kaldi's where Kaldi's net is run."""
+"""Extraction: each utterance gets the embedding that it would get alone (Kaldi's: test_kaldi_import.py)."""
 
-import re
-
-import kaldiio
 import numpy as np
 import pytest
 import torch
 
-from xvkd import config
 from xvkd.errors import UserError
 from xvkd.nets.extraction import ExtractionConfig, extract
 from xvkd.nets.models import TEACHERS, BuildRecord, build_network
 
 CPU = torch.device("cpu")
-ARCH = {"width": 6, "frame5_width": 8, "segment_width": 5}
+ARCH = {"frame_widths": [6, 6, 6, 6, 8], "segment_widths": [5, 5]}
 LEVELS = ["frame2", "stats", "segment6"]
 
 
@@ -91,44 +87,3 @@ def test_an_utterance_without_frames_is_told(network):
 
 def test_nothing_gives_nothing(network):
     assert list(extract(network, [], LEVELS, ExtractionConfig(15, 100, 100, 10), CPU)) == []
-
-
-def kaldis_network(path):
-    """The network of an nnet3 file in text form: tdnn1 to tdnn6 as frame1 to segment6."""
-    text = path.read_text()
-
-    def numbers(component, tag):
-        start = text.index(f"<ComponentName> {component} ")
-        return np.array(re.compile(rf"<{tag}>\s+\[([^\]]*)\]").search(text, start)[1].split(), np.float64)
-
-    arch = {"width": 48, "frame5_width": 96, "segment_width": 32}
-    network = build_network(BuildRecord(TEACHERS, "tdnn", arch, 30, 0), "kaldi")
-    state = {}
-    for i, layer in enumerate(network.frame_layers):
-        width, below, taps = layer.affine.weight.shape
-        weight = numbers(f"tdnn{i + 1}.affine", "LinearParams").reshape(width, taps, below).transpose(0, 2, 1)
-        state[f"frame_layers.{i}.affine.weight"] = weight
-        state[f"frame_layers.{i}.affine.bias"] = numbers(f"tdnn{i + 1}.affine", "BiasParams")
-        state[f"frame_layers.{i}.norm.running_mean"] = numbers(f"tdnn{i + 1}.batchnorm", "StatsMean")
-        state[f"frame_layers.{i}.norm.running_var"] = numbers(f"tdnn{i + 1}.batchnorm", "StatsVar")
-        layer.norm.eps = 1e-3  # Kaldi's
-    state["segment_layers.segment6.weight"] = numbers("tdnn6.affine", "LinearParams").reshape(32, 192)
-    state["segment_layers.segment6.bias"] = numbers("tdnn6.affine", "BiasParams")
-    tensors = {name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in state.items()}
-    unexpected = network.load_state_dict(tensors, strict=False).unexpected_keys
-    assert not unexpected
-    return network.eval()
-
-
-@pytest.mark.parametrize(("file", "chunk"), [("xvector.txt", None), ("xvector_chunk100.txt", 100)])
-def test_xvectors_are_kaldis(oracle, conf, file, chunk):
-    """Kaldi's own network on Kaldi's own frames, with chunks and with an utterance of a single frame."""
-    network = kaldis_network(oracle / "xvector" / "final.raw.txt")
-    options = config.load(ExtractionConfig, conf / "extraction.yaml")
-    options.max_chunk_frames = chunk or options.max_chunk_frames
-    frames = kaldiio.load_ark(str(oracle / "feats" / "mfcc_cmn_voiced.ark"))
-    kaldis = dict(kaldiio.load_ark(str(oracle / "xvector" / file)))
-    found = dict(extract(network, frames, ["segment6"], options, CPU))
-    assert len(found) == 7
-    for name, embeddings in found.items():
-        np.testing.assert_allclose(embeddings["segment6"], kaldis[name], rtol=0, atol=1e-3, err_msg=name)

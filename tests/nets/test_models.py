@@ -1,6 +1,7 @@
 """Model folders: what is saved comes back the same; a damaged or unfinished one is told."""
 
 import os
+import pickle
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from xvkd.errors import UserError
 from xvkd.nets.models import STUDENTS, TEACHERS, BuildRecord, build_network, load_model, save_model
 
 RECORDS = {
-    "teacher": BuildRecord(TEACHERS, "tdnn", {"width": 6, "frame5_width": 8, "segment_width": 5}, 4, 0),
+    "teacher": BuildRecord(TEACHERS, "tdnn", {"frame_widths": [6, 6, 6, 6, 8], "segment_widths": [5, 5]}, 4, 0),
     "student": BuildRecord(STUDENTS, "tdnn", {"width": 6}, 4, 9),
 }
 
@@ -83,20 +84,21 @@ def edit_weights(change):
     [
         (lambda folder: (folder / "config.yaml").unlink(), r"no finished model \(config.yaml is missing\)"),
         (lambda folder: (folder / "model.safetensors").unlink(), r"no finished model \(model.safetensors is missing\)"),
-        (lambda folder: (folder / "config.yaml").write_text(""), "do not fit"),
-        (lambda folder: (folder / "config.yaml").write_text("build: [1"), "do not fit"),
-        (lambda folder: (folder / "config.yaml").write_text("just words"), "do not fit"),
-        (lambda folder: (folder / "config.yaml").write_bytes(b"\xff\xfe\x80"), "do not fit"),
+        (lambda folder: (folder / "config.yaml").write_text(""), "config.yaml: expected 'key: value' lines"),
+        (lambda folder: (folder / "config.yaml").write_text("build: [1"), "config.yaml: not valid YAML"),
+        (lambda folder: (folder / "config.yaml").write_text("just words"), "config.yaml: expected 'key: value' lines"),
+        (lambda folder: (folder / "config.yaml").write_bytes(b"\xff\xfe\x80"), "config.yaml: not valid YAML"),
         (edit_config(lambda config: config.pop("build")), "do not fit"),
         (edit_config(lambda config: config["build"].pop("input_dim")), "do not fit: .*input_dim"),
         (edit_config(lambda config: config["build"].update(input_dim=5)), "do not fit"),
-        (edit_config(lambda config: config["build"]["arch"].update(width=7)), "do not fit"),
-        (edit_config(lambda config: config["build"]["arch"].pop("width")), "config.yaml: arch.width: missing key"),
+        (edit_config(lambda config: config["build"]["arch"].update(frame_widths=[7] * 5)), "do not fit"),
+        (edit_config(lambda config: config["build"]["arch"].pop("frame_widths")), "arch.frame_widths: missing key"),
         (edit_config(lambda config: config["build"].update(network="rnn")), "'rnn': no such variant in teachers"),
         (edit_weights(lambda data: b""), "do not fit"),
         (edit_weights(lambda data: data[:100]), "do not fit"),
         (edit_weights(lambda data: data[:-4]), "do not fit"),
         (edit_weights(lambda data: b"\x80" * len(data)), "do not fit"),
+        (edit_weights(lambda data: pickle.dumps({"code": print})), "do not fit"),
     ],
 )
 def test_a_damaged_or_unfinished_model_is_told(folder, damage, message):

@@ -5,11 +5,15 @@ import pytest
 import torch
 from torch import nn
 
+from xvkd.errors import UserError
 from xvkd.nets.models import STUDENTS, TEACHERS, BuildRecord, build_network
 from xvkd.training.config import load_model_config
 
 LEVELS = ["frame1", "frame2", "frame3", "frame4", "frame5", "frame", "stats", "segment6", "segment7"]
-CONTEXTS = [(-2, -1, 0, 1, 2), (-2, 0, 2), (-3, 0, 3), (0,), (0,)]
+CONTEXTS = {
+    "tdnn": [(-2, -1, 0, 1, 2), (-2, 0, 2), (-3, 0, 3), (0,), (0,)],
+    "etdnn": [(-2, -1, 0, 1, 2), (0,), (-2, 0, 2), (0,), (-3, 0, 3), (0,), (-4, 0, 4), (0,), (0,), (0,)],
+}
 
 
 def teacher_of(conf, name):
@@ -21,11 +25,11 @@ def student_of(width, output_dim, input_dim=30):
     return build_network(BuildRecord(STUDENTS, "tdnn", {"width": width}, input_dim, output_dim), "student")
 
 
-def small_teacher(seed=0):
+def small_teacher(name="tdnn", seed=0):
     """A little network in evaluation mode, whose BatchNorms have seen something."""
     torch.manual_seed(seed)
-    arch = {"width": 6, "frame5_width": 8, "segment_width": 5}
-    network = build_network(BuildRecord(TEACHERS, "tdnn", arch, 4, 0), "small")
+    arch = {"frame_widths": [6] * (len(CONTEXTS[name]) - 1) + [8], "segment_widths": [5, 5]}
+    network = build_network(BuildRecord(TEACHERS, name, arch, 4, 0), "small")
     for module in network.modules():
         if isinstance(module, nn.BatchNorm1d):
             nn.init.uniform_(module.running_mean, -0.5, 0.5)
@@ -48,12 +52,55 @@ def test_the_teacher_has_the_published_size(conf):
     assert teacher_of(conf, "tdnn_half").num_parameters() == 1_154_816
 
 
+def test_the_extended_teacher_has_the_published_size(conf):
+    network = teacher_of(conf, "etdnn")
+    assert network.num_parameters("segment6") == 6_057_436
+    assert network.num_parameters() == network.num_parameters("segment7") == 6_320_092
+    layers = [77_312, 262_656, 786_944, 262_656, 786_944, 262_656, 786_944, 262_656, 262_656, 769_500, 0, 0, 1_536_512]
+    levels = [*(f"frame{number}" for number in range(1, 11)), "frame", "stats", "segment6"]
+    assert [network.num_parameters(level) for level in levels] == np.cumsum(layers).tolist()
+    assert list(network.levels) == [*levels, "segment7"] and network.receptive_field == 23
+    assert teacher_of(conf, "etdnn_half").num_parameters() == 1_614_848
+
+
+@pytest.mark.parametrize(
+    ("key", "widths", "message"),
+    [
+        ("frame_widths", [6] * 10, "frame_widths has 10 values, expected one for each of the 5 layers"),
+        ("segment_widths", [], r"segment_widths has 0 values, expected 1 to 2 \(segment6, segment7\)"),
+        ("segment_widths", [5, 5, 5], "segment_widths has 3 values, expected 1 to 2"),
+        ("frame_widths", [6, 6, 0, 6, 6], "frame_widths: 0 is impossible"),
+    ],
+)
+def test_impossible_widths_are_told(key, widths, message):
+    arch = {"frame_widths": [6] * 5, "segment_widths": [5, 5], key: widths}
+    with pytest.raises(UserError, match=rf"teacher.yaml: arch.*{message}"):
+        build_network(BuildRecord(TEACHERS, "tdnn", arch, 4, 0), "teacher.yaml")
+
+
 @pytest.mark.parametrize("width", [76, 152])
 @pytest.mark.parametrize("output_dim", [512, 1500, 3000, 3036])
 def test_students_have_the_size_of_the_formula(width, output_dim):
     size = 8 * width**2 + 155 * width + 2 * width * output_dim + output_dim
     student = student_of(width, output_dim)
     assert student.num_parameters() == student.num_parameters("embedding") == size
+
+
+@pytest.mark.parametrize(
+    ("teacher", "width", "reductions"),
+    [("tdnn", 152, [91.9, 85.1, 74.7]), ("tdnn_half", 76, [91.6, 84.8, 74.6]), ("etdnn", 200, [91.2, 84.9, 75.2]),
+     ("etdnn_half", 98, [91.2, 84.9, 75.6])],
+)  # fmt: skip
+def test_a_width_keeps_the_papers_proportions(conf, teacher, width, reductions):
+    """As the comments in conf/teachers say, for segment6, frame and the default concatenation."""
+    whole = teacher_of(conf, teacher)
+    comment = " ".join((conf / "teachers" / f"{teacher}.yaml").read_text().replace("# ", "").split())
+    assert f"A student of width {width}" in comment
+    sets = ["segment6", "frame", "frame4+frame+segment6+segment7"]
+    for levels, reduction in zip(sets, reductions, strict=True):
+        student = student_of(width, sum(whole.levels[level] for level in levels.split("+")))
+        smaller = 100 * (1 - student.num_parameters() / whole.num_parameters())
+        assert smaller == pytest.approx(reduction, abs=0.05) and f"{reduction} %" in comment
 
 
 @pytest.mark.parametrize(
@@ -83,7 +130,7 @@ def test_levels_have_their_names_and_sizes(conf):
     assert network.aliases == student.aliases == {"frame": "frame5"}
 
 
-def by_loops(network, frames):
+def by_loops(network, contexts, frames):
     """Every level of one utterance in float64, tap by tap, as the literature defines them."""
     state = {name: value.double().numpy() for name, value in network.state_dict().items()}
 
@@ -91,7 +138,7 @@ def by_loops(network, frames):
         return (x - state[f"{name}.running_mean"]) / np.sqrt(state[f"{name}.running_var"] + 1e-5)
 
     x, levels = frames.double().numpy(), {}
-    for i, context in enumerate(CONTEXTS):
+    for i, context in enumerate(contexts):
         weight, bias = state[f"frame_layers.{i}.affine.weight"], state[f"frame_layers.{i}.affine.bias"]
         outputs = []
         for t in range(-context[0], len(x) - context[-1]):
@@ -108,14 +155,16 @@ def by_loops(network, frames):
     return levels
 
 
+@pytest.mark.parametrize("name", CONTEXTS)
 @torch.no_grad()
-def test_levels_are_what_they_are_defined_to_be():
-    network = small_teacher()
+def test_levels_are_what_they_are_defined_to_be(name):
+    network = small_teacher(name)
     (frames,) = features_of(33)
-    ours = network(frames[None], levels=LEVELS)
-    expected = by_loops(network, frames)
-    assert list(ours) == LEVELS == list(network.levels)
-    for level in LEVELS:
+    levels = list(network.levels)
+    ours = network(frames[None], levels=levels)
+    expected = by_loops(network, CONTEXTS[name], frames)
+    assert list(ours) == levels and expected.keys() == set(levels)
+    for level in levels:
         assert ours[level].dtype == torch.float32 and ours[level].shape == (1, network.levels[level])
         np.testing.assert_allclose(ours[level][0].numpy(), expected[level], rtol=1e-4, atol=1e-5, err_msg=level)
 

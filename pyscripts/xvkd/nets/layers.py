@@ -1,5 +1,7 @@
 """The layers that x-vector networks are made of. All tensors are (batch, channels, frames)."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import nn
 from torch.nn import functional
@@ -26,6 +28,20 @@ class TdnnLayer(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(batch, input_dim, frames) -> (batch, output_dim, frames - span)."""
         return self.norm(functional.relu(self.affine(x)))
+
+
+def tdnn_layers(input_dim: int, widths: Sequence[int], contexts: Sequence[tuple[int, int]]) -> list[TdnnLayer]:
+    """A stack of layers.
+
+    Args:
+        input_dim: channels into the first.
+        widths: channels out of each.
+        contexts: (taps, spacing) of each.
+    """
+    return [
+        TdnnLayer(below, width, taps, spacing)
+        for below, width, (taps, spacing) in zip([input_dim, *widths[:-1]], widths, contexts, strict=True)
+    ]
 
 
 def masked_mean(x: torch.Tensor, num_frames: torch.Tensor | None) -> torch.Tensor:

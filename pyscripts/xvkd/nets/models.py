@@ -1,6 +1,6 @@
 """Model folders: ``config.yaml`` and ``model.safetensors``, and how to build a network from them."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from xvkd import config as configuration
 from xvkd.errors import UserError
 from xvkd.kaldi.files import atomic_write
 from xvkd.nets.network import XvectorNetwork
+from xvkd.nets.record import read_record
 from xvkd.registry import find
 
 TEACHERS = "xvkd.nets.teachers"
@@ -53,6 +54,24 @@ def save_model(folder: str | Path, network: XvectorNetwork) -> None:
         file.write(save(tensors))
 
 
+def finish_model(folder: str | Path, network: XvectorNetwork, record: BuildRecord, content: dict[str, Any]) -> None:
+    """Writes ``config.yaml``, then ``model.safetensors``, with which a model counts as finished.
+
+    Args:
+        folder: the model's.
+        network: whole.
+        record: how to build it.
+        content: what else ``config.yaml`` says: ``role``, ``loss``, ``seed``, ``input`` and more.
+    """
+    levels = {
+        level: {"size": size, "parameters": network.num_parameters(level)} for level, size in network.levels.items()
+    }
+    about = {"parameters": network.num_parameters(), "levels": levels, "build": asdict(record)}
+    with atomic_write(Path(folder) / "config.yaml") as file:
+        yaml.safe_dump({**content, **about}, file, sort_keys=False)
+    save_model(folder, network)
+
+
 def load_model(folder: str | Path) -> tuple[XvectorNetwork, dict[str, Any]]:
     """Reads a finished model, in evaluation mode.
 
@@ -63,14 +82,11 @@ def load_model(folder: str | Path) -> tuple[XvectorNetwork, dict[str, Any]]:
         UserError: the folder holds no finished model, or one that does not fit its configuration.
     """
     folder = Path(folder)
-    for name in ("config.yaml", "model.safetensors"):
-        if not (folder / name).exists():
-            raise UserError(f"{folder}: no finished model ({name} is missing)")
+    config = read_record(folder)
     try:
-        config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
         record = BuildRecord(**config["build"])
         network = build_network(record, str(folder / "config.yaml"))
         network.load_state_dict(load_file(folder / "model.safetensors"))
-    except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+    except (KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise UserError(f"{folder}: config.yaml and model.safetensors do not fit: {error}") from None
     return network.eval(), config

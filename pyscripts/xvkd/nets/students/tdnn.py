@@ -19,8 +19,9 @@ teacher's 4,482,524: 364,552 (91.9 % smaller) for D = 512, 665,892 (85.1 %) for 
 from dataclasses import dataclass
 
 from xvkd.config import limits
+from xvkd.nets.layers import tdnn_layers
 from xvkd.nets.network import XvectorNetwork
-from xvkd.nets.teachers.tdnn import frame_layers
+from xvkd.nets.teachers.tdnn import CONTEXTS
 
 
 @dataclass
@@ -40,5 +41,5 @@ class Network(XvectorNetwork):
     """
 
     def __init__(self, config: Config, input_dim: int, output_dim: int) -> None:
-        widths = [config.width] * 5
-        super().__init__(frame_layers(input_dim, widths), widths, [("embedding", output_dim)])
+        widths = [config.width] * len(CONTEXTS)
+        super().__init__(tdnn_layers(input_dim, widths, CONTEXTS), widths, [("embedding", output_dim)])

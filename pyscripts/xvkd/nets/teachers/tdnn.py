@@ -20,39 +20,41 @@ up to segment7. Frame2 and frame3 have three taps each.
 from dataclasses import dataclass
 
 from xvkd.config import limits
-from xvkd.nets.layers import TdnnLayer
+from xvkd.nets.layers import tdnn_layers
 from xvkd.nets.network import XvectorNetwork
 
 # (taps, spacing) of frame1 to frame5
 CONTEXTS = ((5, 1), (3, 2), (3, 3), (1, 1), (1, 1))
+SEGMENTS = ("segment6", "segment7")
 
 
 @dataclass
 class Config:
     """Schema of the section ``arch`` of a teacher's YAML."""
 
-    width: int = limits(1)  # frame1 to frame4
-    frame5_width: int = limits(1)
-    segment_width: int = limits(1)  # segment6 and segment7
+    frame_widths: list[int] = limits(1)  # frame1, frame2, ...
+    segment_widths: list[int] = limits(1)  # segment6, segment7; a network can end with segment6
 
+    contexts = CONTEXTS  # no key: what makes this network and etdnn two
 
-def frame_layers(input_dim: int, widths: list[int]) -> list[TdnnLayer]:
-    """The five frame-level layers with the x-vector's contexts and any widths."""
-    return [
-        TdnnLayer(below, width, taps, spacing)
-        for below, width, (taps, spacing) in zip([input_dim, *widths[:-1]], widths, CONTEXTS, strict=True)
-    ]
+    def validate(self) -> str | None:
+        """Says which list has a wrong length."""
+        frames, segments = len(self.frame_widths), len(self.segment_widths)
+        if frames != len(self.contexts):
+            return f"frame_widths has {frames} values, expected one for each of the {len(self.contexts)} layers"
+        if not 1 <= segments <= len(SEGMENTS):
+            return f"segment_widths has {segments} values, expected 1 to {len(SEGMENTS)} ({', '.join(SEGMENTS)})"
+        return None
 
 
 class Network(XvectorNetwork):
-    """The x-vector network.
+    """The x-vector network, or one of other contexts.
 
     Args:
-        config: widths.
+        config: widths and contexts.
         input_dim: features a frame.
     """
 
     def __init__(self, config: Config, input_dim: int) -> None:
-        widths = [config.width] * 4 + [config.frame5_width]
-        segments = [("segment6", config.segment_width), ("segment7", config.segment_width)]
-        super().__init__(frame_layers(input_dim, widths), widths, segments)
+        layers = tdnn_layers(input_dim, config.frame_widths, config.contexts)
+        super().__init__(layers, config.frame_widths, list(zip(SEGMENTS, config.segment_widths, strict=False)))
