@@ -9,9 +9,15 @@
 #  3  features, VAD          7  extract the students      11  export
 #
 # Each stage is a script, local/stage_NN_*.sh, that takes the same options and can be run alone.
+# --apply MODEL --eval-dir DIR applies a finished model to new data instead (local/apply.sh).
 set -euo pipefail
 # shellcheck source=local/common.sh
 . "$(dirname "$0")/local/common.sh"
+
+if [ -n "$apply" ]; then
+  cd "$called_from"
+  exec "$OLDPWD/local/apply.sh" "$@"
+fi
 
 if ! "$dry_run"; then
   # What is in force, on the screen and beside the experiment.

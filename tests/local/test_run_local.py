@@ -310,3 +310,14 @@ def test_progress_is_shown_with_the_time_that_is_left(tmp_path):
 def test_note_of_a_single_job_is_shown(tmp_path):
     script = "echo progress 10/40 steps, 00:02 left, loss 3.5; echo progress 30/40 steps, 00:02 left, loss 1.25;"
     shown_on_terminal(tmp_path, rb"75%, 0:\d\d left, loss 1.25", ["x.log"], script)
+
+
+def test_what_a_resumed_job_did_earlier_says_nothing_about_the_time_left(tmp_path):
+    shown_on_terminal(tmp_path, rb"90%, 10:0\d left", ["x.log"], "echo progress 900/1000 steps, 10:00 left, loss 1.5;")
+
+
+def test_time_left_counts_jobs_that_wait(tmp_path):
+    """One at a time: half of the first is left, 10 minutes, and two of 20 minutes wait."""
+    script = "echo 'progress' 50/100 steps, 10:00 left;"
+    options = ["--max-jobs-run", "1", "JOB=1:3", "x.JOB.log"]
+    shown_on_terminal(tmp_path, rb"17%, 50:00 left; 0 of 3 jobs done", options, script)

@@ -187,6 +187,15 @@ def test_dry_run_writes_nothing_and_keeps_marks(steps, tmp_path):
     assert steps(script).stderr.count("up to date") == 2
 
 
+def test_warnings_of_jobs_are_shown_once(steps):
+    script = """for i in 1 2; do queue "$W/$i/.done" it -- bash -c 'for w in 1 1 2 3 4 5 6; do
+          echo "2026-01-02 03:04:05 warning: the $w. thing"; done; echo "2026-01-02 03:04:05 no warning: nothing"'; done
+        run_queue "$W/log" it $score_cmd"""
+    shown = [line.strip() for line in steps(script).stderr.splitlines() if "warning" in line]
+    assert shown[:-1] == [f"warning: the {number}. thing" for number in range(1, 6)]
+    assert shown[-1].startswith("and 1 more warnings, in ") and shown[-1].endswith("it.2.log and its like")
+
+
 CELLS = """
 for i in 1 2 3; do
   queue "$W/$i/.done" "cell $i" -- bash -c "touch '$W/$i/ran'; [ $i != 2 ] || [ -e '$W/mended' ]"

@@ -10,7 +10,7 @@ from xvkd.training.classification import SpeakerClassification
 from xvkd.training.setup import TrainingSetup, training_parser
 
 TINY = [
-    "arch.width=6", "arch.frame5_width=8", "arch.segment_width=5", "training.epochs=2", "training.batch_size=4",
+    "arch.frame_widths=[6,6,6,6,8]", "arch.segment_widths=[5,5]", "training.epochs=2", "training.batch_size=4",
     "training.chunk_frames=20", "training.precision=float32",
 ]  # fmt: skip
 
@@ -26,8 +26,9 @@ def features_of(speakers="abcd", seed=0):
 
 @pytest.fixture
 def make_setup(conf, tmp_path):
-    def make(data_dir, folder="model", seed=0, changes=()):
+    def make(data_dir, folder="model", seed=0, changes=(), init=None):
         words = ["--config", str(conf / "teachers" / "tdnn.yaml"), "--data-dir", str(data_dir), "--seed", str(seed)]
+        words += ["--init-model", str(init)] if init else []
         for change in [*TINY, *changes]:
             words += ["--set", change]
         return TrainingSetup(training_parser("", "teachers").parse_args([*words, str(tmp_path / folder)]))
@@ -42,7 +43,9 @@ def train(make_setup):
     def run(*args, **kwargs):
         setup = make_setup(*args, **kwargs)
         network = setup.network(TEACHERS)
-        setup.train(SpeakerClassification(network, torch.from_numpy(setup.speakers), 0.0))
+        task = SpeakerClassification(network, torch.from_numpy(setup.speakers), 0.0)
+        setup.start(task)
+        setup.train(task)
         setup.finish(network, role="teacher", loss="softmax")
         return network.state_dict()
 
@@ -114,3 +117,107 @@ def test_a_choice_of_utterances_numbers_its_speakers_anew(make_setup, write_data
 def test_a_missing_data_directory_is_told(make_setup, tmp_path):
     with pytest.raises(UserError, match="nowhere: no such data directory; run stage 1 first"):
         make_setup(tmp_path / "nowhere")
+
+
+@pytest.fixture
+def start(make_setup):
+    """What a training would start from: the task's weights, and which parts of it are random."""
+
+    def run(*args, **kwargs):
+        setup = make_setup(*args, **kwargs)
+        task = SpeakerClassification(setup.network(TEACHERS), torch.from_numpy(setup.speakers), 0.0)
+        random = {name: tensor.clone() for name, tensor in task.state_dict().items()}
+        setup.start(task)
+        started = task.state_dict()
+        return started, {name.split(".")[0] for name in random if torch.equal(random[name], started[name])}
+
+    return run
+
+
+CHECKPOINT = "model/checkpoints/last.pt"
+
+
+def test_training_starts_from_a_finished_model(train, start, write_data_dir, tmp_path):
+    data = write_data_dir(features_of())
+    weights = train(data)
+    started, random = start(data, folder="other", seed=1, init=tmp_path / "model")
+    assert all(torch.equal(started[f"network.{name}"], tensor) for name, tensor in weights.items())
+    assert random == {"classifier"}  # a finished model has none
+    tuned = train(data, folder="other", changes=["training.learning_rate=1e-9"], init=tmp_path / "model")
+    assert all(torch.allclose(tuned[name], weights[name], atol=1e-6) for name in weights if name.endswith("weight"))
+    record = load_model(tmp_path / "other")[1]
+    assert record["init_model"] == {"model": str(tmp_path / "model"), "left_random": ["classifier"]}
+
+
+def test_training_starts_from_a_checkpoint(train, start, write_data_dir, tmp_path):
+    data = write_data_dir(features_of())
+    train(data)
+    expected = torch.load(tmp_path / CHECKPOINT, weights_only=True)["task"]
+    started, random = start(data, folder="other", seed=1, init=tmp_path / CHECKPOINT)
+    assert same(started, expected) and not random
+    # The classifier of other speakers is no use, although they are as many.
+    started, random = start(write_data_dir(features_of("efgh")), folder="other", seed=1, init=tmp_path / CHECKPOINT)
+    assert random == {"classifier"} and torch.equal(
+        started["network.frame_layers.0.affine.weight"], expected["network.frame_layers.0.affine.weight"]
+    )
+    assert start(write_data_dir(features_of("ab")), folder="other", seed=1, init=tmp_path / CHECKPOINT)[1] == random
+
+
+def test_weights_to_start_from_make_another_training(train, write_data_dir, tmp_path):
+    """Its checkpoints are not resumed when the weights are others, or none are given any more."""
+    data = write_data_dir(features_of())
+    train(data)
+    train(data, folder="first", seed=1)
+    from_model = train(data, folder="other", init=tmp_path / "model")
+    from_first = train(data, folder="other", init=tmp_path / "first")
+    assert not same(from_model, from_first)
+    assert same(train(data, folder="fresh", init=tmp_path / "first"), from_first)
+    random = train(data, folder="other")
+    assert not same(random, from_first) and "init_model" not in load_model(tmp_path / "other")[1]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (["arch.frame_widths=[6,7,6,6,8]"],
+         r"'frame_layers.1.affine.weight' is 6 x 6 x 3 there and 7 x 6 x 3 in the network that is to be trained"),
+        (["arch.segment_widths=[5]"], "'segment_layers.segment7.weight' is 5 x 5 there and missing in the network"),
+        (["arch.segment_widths=[5,4]"], "'segment_layers.segment7.weight' is 5 x 5 there and 4 x 5 in the network"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("model", ["model", CHECKPOINT])
+def test_weights_that_do_not_fit_are_told(train, start, write_data_dir, tmp_path, model, changes, message):
+    data = write_data_dir(features_of())
+    train(data)
+    with pytest.raises(UserError, match=f"--init-model .*{model}: does not fit: {message}"):
+        start(data, folder="other", changes=changes, init=tmp_path / model)
+
+
+def test_weights_of_other_features_are_told(train, start, write_data_dir, tmp_path, caplog):
+    data = write_data_dir(features_of())
+    train(data)
+    path = tmp_path / "model" / "config.yaml"
+    path.write_text(path.read_text().replace("cmn_window: 300", "cmn_window: 200"))
+    start(data, folder="other", init=tmp_path / "model")
+    assert f"{tmp_path}/model was trained with cmn_window 200, here it is 300" in caplog.text
+    caplog.clear()
+    start(data, folder="other", init=tmp_path / CHECKPOINT)
+    assert "was trained with" not in caplog.text
+
+
+def test_what_is_no_model_to_start_from_is_told(train, start, write_data_dir, tmp_path):
+    data = write_data_dir(features_of())
+    with pytest.raises(UserError, match=r"nowhere: no such model; name a model's folder, or its checkpoints/last.pt"):
+        start(data, init=tmp_path / "nowhere")
+    train(data)
+    for init in (tmp_path / "model", tmp_path / CHECKPOINT):
+        with pytest.raises(UserError, match="is the model that is to be trained; copy it to another place first"):
+            start(data, init=init)
+    with pytest.raises(UserError, match=r"model.safetensors: damaged, or not a checkpoint \(File is not a zip file\)"):
+        start(data, folder="other", init=tmp_path / "model" / "model.safetensors")
+    (tmp_path / "model" / "model.safetensors").unlink()
+    with pytest.raises(UserError, match=r"not trained to its end; to start from where it is, name .*/last.pt"):
+        start(data, folder="other", init=tmp_path / "model")
+    (tmp_path / CHECKPOINT).write_bytes(b"PK")
+    with pytest.raises(UserError, match=r"last.pt: damaged, or not a checkpoint"):
+        start(data, folder="other", init=tmp_path / CHECKPOINT)

@@ -2,6 +2,9 @@
 
 import csv
 import logging
+import os
+import pickle
+import random
 
 import numpy as np
 import pytest
@@ -29,10 +32,10 @@ def one_thread():
 
 def utterances():
     """Speakers that differ in the mean of their frames."""
-    random = np.random.default_rng(0)
-    means = 2 * random.standard_normal((SPEAKERS, 4))
+    draw = np.random.default_rng(0)
+    means = 2 * draw.standard_normal((SPEAKERS, 4))
     return {
-        f"u{i:02d}": (means[i % SPEAKERS] + random.standard_normal((40, 4))).astype(np.float32)
+        f"u{i:02d}": (means[i % SPEAKERS] + draw.standard_normal((40, 4))).astype(np.float32)
         for i in range(UTTERANCES)
     }
 
@@ -59,7 +62,7 @@ def train(folder, config, task, fingerprint="x", reads=10**9, data=None):
     reader = Fragile(data or utterances())
     reader.reads = reads
     dataset = ChunkDataset(reader, list(reader), config.chunk_frames)
-    Trainer(task, dataset, len(reader), config, folder, seed=7, fingerprint=fingerprint).run()
+    Trainer(task, dataset, len(reader), config, folder, seed=7, fingerprint=fingerprint, about={"build": {}}).run()
 
 
 def history(folder):
@@ -135,30 +138,138 @@ def test_another_fingerprint_begins_anew(tmp_path, make_config, undisturbed, cap
     with caplog.at_level(logging.INFO):
         train(tmp_path, make_config(), task, fingerprint="x")
     assert_same_weights(task, undisturbed)
-    assert "last.pt is of another configuration or data: training from the beginning" in caplog.text
+    assert "checkpoints are of another configuration or data: training from the beginning" in caplog.text
 
 
-def test_a_damaged_checkpoint_is_told(tmp_path, make_config):
-    train(tmp_path, make_config(epochs=1), make_task())
-    path = tmp_path / "checkpoints" / "last.pt"
-    path.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(UserError, match=r"last\.pt: not a checkpoint .*remove it to train from the beginning"):
-        train(tmp_path, make_config(epochs=1), make_task())
+class Random(nn.Module):
+    """A task that draws from every generator, as augmentation or dropout in a task may."""
+
+    watched = "nothing"
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(16))
+
+    def forward(self, features, utterances):
+        noise = torch.rand(16) + np.random.random() + random.random() + np.random.standard_normal()
+        loss = (self.weight - noise).square().mean()
+        return loss, loss
+
+
+@pytest.mark.parametrize("steps_done", [1, 3, 5])
+def test_random_numbers_go_on_where_they_were(tmp_path, make_config, steps_done):
+    def seeded():
+        torch.manual_seed(0)
+        np.random.seed(0)
+        random.seed(0)
+        return Random()
+
+    config = make_config(checkpoint_minutes=0.0)
+    undisturbed = seeded()
+    train(tmp_path / "undisturbed", config, undisturbed)
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "hit", config, seeded(), reads=4 * steps_done + 2)
+    torch.manual_seed(9)
+    task = Random()
+    train(tmp_path / "hit", config, task)
+    assert torch.equal(task.weight, undisturbed.weight)
+
+
+def test_the_log_of_an_interrupted_epoch_is_of_all_of_it(tmp_path, make_config, undisturbed):
+    config = make_config(checkpoint_minutes=0.0)
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "hit", config, make_task(), reads=4 * 5 + 1)
+    train(tmp_path / "hit", config, make_task())
+    for row, expected in zip(history(tmp_path / "hit"), history(tmp_path / "undisturbed"), strict=True):
+        assert all(row[key] == expected[key] for key in ("epoch", "loss", "accuracy", "learning_rate"))
+
+
+def truncate(data):
+    return data[:1000]
+
+
+def flip(data):
+    """One bit in the middle, where the weights are: the file still has its form."""
+    return data[: len(data) // 2] + bytes([data[len(data) // 2] ^ 1]) + data[len(data) // 2 + 1 :]
+
+
+@pytest.mark.parametrize("damage", [truncate, flip, lambda data: b""])
+@pytest.mark.parametrize("names", [["last.pt"], ["last.pt", "previous.pt"]])
+def test_a_damaged_checkpoint_does_not_end_the_night(tmp_path, make_config, undisturbed, caplog, damage, names):
+    config = make_config(checkpoint_minutes=0.0)
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "hit", config, make_task(), reads=4 * 5 + 1)
+    for name in names:
+        path = tmp_path / "hit" / "checkpoints" / name
+        path.write_bytes(damage(path.read_bytes()))
+    task = make_task()
+    with caplog.at_level(logging.INFO):
+        train(tmp_path / "hit", config, task)
+    assert_same_weights(task, undisturbed)
+    for name in names:
+        assert f"checkpoints/{name}: damaged, or not a checkpoint (" in caplog.text
+        assert (tmp_path / "hit" / "checkpoints" / name).with_suffix(".damaged").exists()
+    assert ("going on from step 4 of 9" in caplog.text) == (len(names) == 1)
+
+
+class Code:
+    """Leaves a file when it is unpickled."""
+
+    def __init__(self, mark):
+        self.mark = mark
+
+    def __reduce__(self):
+        return (exec, (f"open({str(self.mark)!r}, 'w')",))
+
+
+@pytest.mark.parametrize(
+    ("write", "reason"),
+    [
+        (torch.save, "it holds other than tensors and plain values"),
+        (lambda value, path: path.write_bytes(pickle.dumps(value)), "File is not a zip file"),
+    ],
+)
+def test_code_in_a_checkpoint_is_not_run(tmp_path, make_config, undisturbed, caplog, write, reason):
+    mark = tmp_path / "code was run"
+    folder = tmp_path / "hit" / "checkpoints"
+    folder.mkdir(parents=True)
+    write({"fingerprint": "x", "task": Code(mark)}, folder / "last.pt")
+    with pytest.raises(UserError, match=rf"last\.pt: damaged, or not a checkpoint \({reason}\)"):
+        checkpoint.read(folder / "last.pt")
+    task = make_task()
+    train(tmp_path / "hit", make_config(), task)
+    assert_same_weights(task, undisturbed)
+    assert not mark.exists() and "last.pt: damaged" in caplog.text
 
 
 def test_an_interrupted_checkpoint_leaves_the_one_before(tmp_path, monkeypatch):
-    path = tmp_path / "checkpoints" / "last.pt"
-    checkpoint.save(path, {"step": 1})
+    state = {"fingerprint": "x", "task": {}}
+    checkpoint.save(tmp_path, {**state, "step": 1})
 
     def killed(state, file):
         file.write(b"half of a")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(torch, "save", killed)
-    with pytest.raises(KeyboardInterrupt):
-        checkpoint.save(path, {"step": 2})
-    assert checkpoint.load(path) == {"step": 1}
-    assert checkpoint.load(tmp_path / "none.pt") is None
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "save", killed)
+        with pytest.raises(KeyboardInterrupt):
+            checkpoint.save(tmp_path, {**state, "step": 2})
+    assert checkpoint.newest(tmp_path)["step"] == 1
+    assert checkpoint.newest(tmp_path / "none") is None
+    # Between two renamings, the older one stands under its second name.
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        renamed = []
+        rename = os.replace
+
+        def once(old, new):
+            if renamed:
+                raise KeyboardInterrupt
+            renamed.append(new)
+            rename(old, new)
+
+        patch.setattr(os, "replace", once)
+        checkpoint.save(tmp_path, {**state, "step": 2})
+    assert checkpoint.newest(tmp_path)["step"] == 1
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])

@@ -1,14 +1,18 @@
 """Schema of ``conf/teachers/*.yaml`` and ``conf/students/*.yaml``."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from xvkd import config as configuration
 from xvkd.config import choices, limits
+from xvkd.errors import UserError
 from xvkd.features.extraction import FeatureConfig
 from xvkd.features.network_input import InputConfig
 from xvkd.features.vad import VadConfig
+from xvkd.features.vad_hmm import VadHmmConfig
+from xvkd.features.vads import load_vad
 
 
 @dataclass
@@ -42,9 +46,30 @@ class ModelConfig:
 
 def load_model_config(
     path: str | Path, overrides: list[str]
-) -> tuple[ModelConfig, InputConfig, FeatureConfig, VadConfig]:
-    """Reads a model's YAML and those that it names: what it reads, and the features and VAD of that."""
-    model = configuration.load(ModelConfig, path, overrides)
-    reads = configuration.load(InputConfig, configuration.neighbour(path, "inputs", model.input))
+) -> tuple[ModelConfig, InputConfig, FeatureConfig, VadConfig | VadHmmConfig]:
+    """Reads a model's YAML and those that it names: what it reads, and the features and VAD of that.
+
+    Args:
+        path: ``conf/teachers/<name>.yaml`` or ``conf/students/<name>.yaml``.
+        overrides: ``key=value`` strings; ``input.key=value`` replaces a value of what it reads.
+    """
+    inner = [override for override in overrides if override.startswith("input.")]
+    model = configuration.load(ModelConfig, path, [override for override in overrides if override not in inner])
+    reads = configuration.neighbour(path, "inputs", model.input)
+    return model, *load_input_config(reads, [override.removeprefix("input.") for override in inner])
+
+
+def load_input_config(
+    path: str | Path, overrides: Sequence[str] = ()
+) -> tuple[InputConfig, FeatureConfig, VadConfig | VadHmmConfig]:
+    """Reads ``conf/inputs/<name>.yaml``, and the features and VAD that it names."""
+    reads = configuration.load(InputConfig, path, overrides)
     features = configuration.load(FeatureConfig, configuration.neighbour(path, "features", reads.features))
-    return model, reads, features, configuration.load(VadConfig, configuration.neighbour(path, "features", reads.vad))
+    return reads, features, load_vad(configuration.neighbour(path, "features", reads.vad))
+
+
+def check_chunks(training: TrainingConfig, receptive_field: int, path: str | Path) -> None:
+    """Raises a UserError if chunks are shorter than the network can read."""
+    if training.chunk_frames < receptive_field:
+        frames = training.chunk_frames
+        raise UserError(f"{path}: training.chunk_frames: {frames} is impossible (the network needs {receptive_field})")

@@ -19,7 +19,7 @@ class UtteranceReader:
     """Network inputs of a data directory's utterances.
 
     Args:
-        data_dir: with feats.scp, and vad.scp if the input wants voiced frames only.
+        data_dir: with feats.scp and, if the input wants voiced frames only, the scp of its VAD's name.
         config: what a network reads of an utterance.
         cache_bytes: inputs are kept in memory up to this size.
     """
@@ -27,7 +27,7 @@ class UtteranceReader:
     def __init__(self, data_dir: DataDir, config: InputConfig, cache_bytes: float = 0) -> None:
         self._config = config
         self._features = MatrixReader(data_dir.path / "feats.scp")
-        self._vad = MatrixReader(data_dir.path / "vad.scp") if config.voiced_only else None
+        self._vad = MatrixReader(data_dir.path / f"{config.vad}.scp") if config.voiced_only else None
         self._cache: dict[str, np.ndarray] = {}
         self._cache_left = cache_bytes
 
@@ -113,7 +113,10 @@ class ChunkDataset(Dataset):
 
 def chunk_loader(dataset: ChunkDataset, sampler: ChunkSampler, workers: int) -> DataLoader:
     """A loader of whole batches; ``workers`` processes read ahead."""
-    return DataLoader(dataset, sampler=sampler, batch_size=None, num_workers=workers)
+    # With a generator of its own it draws nothing from torch's, so that an epoch can be begun in its middle.
+    return DataLoader(
+        dataset, sampler=sampler, batch_size=None, num_workers=workers, generator=torch.Generator()
+    )
 
 
 def usable_utterances(data_dir: DataDir, reader: UtteranceReader, utterances: Sequence[str]) -> dict[str, int]:
@@ -125,5 +128,5 @@ def usable_utterances(data_dir: DataDir, reader: UtteranceReader, utterances: Se
     inputs = ((utterance, reader[utterance]) for utterance in utterances)
     usable = {utterance: checksum(frames) for utterance, frames in inputs if len(frames)}
     if not usable:
-        raise UserError(f"{data_dir.path}: no utterance has a voiced frame; check feats.scp and vad.scp")
+        raise UserError(f"{data_dir.path}: no utterance has a voiced frame; check its features and VAD")
     return usable

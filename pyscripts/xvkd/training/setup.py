@@ -2,23 +2,23 @@
 
 import argparse
 import logging
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-import yaml
 from torch import nn
 
 from xvkd import cli
 from xvkd.kaldi.datadir import DataDir
-from xvkd.kaldi.files import atomic_write
-from xvkd.nets.models import BuildRecord, build_network, save_model
+from xvkd.nets.models import STUDENTS, BuildRecord, build_network, finish_model
 from xvkd.nets.network import XvectorNetwork
 from xvkd.training.checkpoint import fingerprint
-from xvkd.training.config import load_model_config
+from xvkd.training.config import check_chunks, load_model_config
 from xvkd.training.data import ChunkDataset, UtteranceReader, usable_utterances
+from xvkd.training.initial import read_initial
 from xvkd.training.trainer import Trainer
 
 _GIB = 2**30
@@ -31,6 +31,9 @@ def training_parser(description: str, kind: str) -> argparse.ArgumentParser:
     cli.add_overrides(parser)
     parser.add_argument("--data-dir", required=True, help="the training set: feats.scp, vad.scp, utt2spk")
     parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument(
+        "--init-model", type=Path, metavar="MODEL", help="weights to start from: a model's folder, or a checkpoint"
+    )
     parser.add_argument("folder", type=Path, metavar="MODEL", help="gets config.yaml and model.safetensors")
     return parser
 
@@ -43,6 +46,8 @@ class TrainingSetup:
     """
 
     def __init__(self, args: argparse.Namespace) -> None:
+        self._initial = read_initial(args.init_model, args.folder) if args.init_model else None
+        self._started: dict[str, Any] = {}
         torch.manual_seed(args.seed)
         self.seed, self.folder, self._config_path = args.seed, args.folder, args.config
         self.config, self.input, self.features, self.vad = load_model_config(args.config, args.set)
@@ -51,20 +56,48 @@ class TrainingSetup:
         utt2spk = data_dir.speakers()
         self._checksums = usable_utterances(data_dir, self._reader, list(utt2spk))
         self.utterances = list(self._checksums)
-        names, self.speakers = np.unique([utt2spk[u] for u in self.utterances], return_inverse=True)
-        logging.info("%s: %d utterances of %d speakers", args.data_dir, len(self.utterances), len(names))
+        self._number_speakers([utt2spk[utterance] for utterance in self.utterances])
+        logging.info("%s: %d utterances of %d speakers", args.data_dir, len(self.utterances), len(self._names))
+
+    def _number_speakers(self, speakers: Sequence[str]) -> None:
+        self._names, self.speakers = np.unique(speakers, return_inverse=True)
 
     def keep(self, rows: np.ndarray) -> None:
         """Keeps some of the utterances, by index."""
         self.utterances = [self.utterances[row] for row in rows]
-        self.speakers = np.unique(self.speakers[rows], return_inverse=True)[1]
+        self._number_speakers(self._names[self.speakers[rows]])
 
     def network(self, package: str, output_dim: int = 0) -> XvectorNetwork:
         """Makes the network, its weights drawn from the seed."""
         self._record = BuildRecord(
             package, self.config.network, self.config.arch, self.features.dim, output_dim
         )
-        return build_network(self._record, self._config_path)
+        network = build_network(self._record, self._config_path)
+        check_chunks(self.config.training, network.receptive_field, self._config_path)
+        return network
+
+    def start(self, task: nn.Module) -> bool:
+        """Puts the weights of --init-model, if it is given, into a task.
+
+        Returns:
+            True if the network's last layer is now that of a finished model.
+
+        Raises:
+            UserError: they do not fit.
+        """
+        if self._initial is None:
+            return False
+        last = f"segment_layers.{task.network.output_level}"
+        left = self._initial.into(task, last if self._record.package == STUDENTS else "", self._about())
+        self._started = {"init_model": {"model": str(self._initial.path), "left_random": left}}
+        return self._initial.finished and last not in left
+
+    def _about(self) -> dict[str, Any]:
+        """What config.yaml and the checkpoints say of the model."""
+        return {
+            "build": asdict(self._record), "input": asdict(self.input), "features": asdict(self.features),
+            "vad": asdict(self.vad), "speakers": fingerprint(self._names.tolist()),
+        }  # fmt: skip
 
     def train(self, task: nn.Module, **identity: Any) -> None:
         """Trains a task (see :class:`Trainer`).
@@ -75,31 +108,20 @@ class TrainingSetup:
                 a checkpoint of another one is not resumed.
         """
         dataset = ChunkDataset(self._reader, self.utterances, self.config.training.chunk_frames)
+        initial = self._initial.checksums() if self._initial else None
         key = fingerprint(
             asdict(self.config), asdict(self.input), asdict(self.features), self.seed, self.utterances,
-            self.speakers.tolist(), self._checksums, identity,
+            self.speakers.tolist(), self._checksums, identity, initial,
         )
         Trainer(
-            task, dataset, len(self.utterances), self.config.training, self.folder, self.seed, key
+            task, dataset, len(self.utterances), self.config.training, self.folder, self.seed, key, self._about()
         ).run()
 
     def finish(self, network: XvectorNetwork, **record: Any) -> None:
         """Writes ``config.yaml`` (with ``record`` at its head), then ``model.safetensors``."""
         content = {
-            **record,
-            "seed": self.seed,
-            "parameters": network.num_parameters(),
-            "levels": {
-                level: {"size": size, "parameters": network.num_parameters(level)}
-                for level, size in network.levels.items()
-            },
-            "build": asdict(self._record),
-            "training": asdict(self.config.training),
-            "input": asdict(self.input),
-            "features": asdict(self.features),
-            "vad": asdict(self.vad),
+            **record, **self._started, "seed": self.seed, "training": asdict(self.config.training),
+            "input": asdict(self.input), "features": asdict(self.features), "vad": asdict(self.vad),
         }
-        with atomic_write(self.folder / "config.yaml") as file:
-            yaml.safe_dump(content, file, sort_keys=False)
-        save_model(self.folder, network)
+        finish_model(self.folder, network, self._record, content)
         logging.info("%s: %d parameters", self.folder, network.num_parameters())
