@@ -3,7 +3,7 @@
 
 usage: benchmarks/vad.py prepare SPEECH OUT        audio, Kaldi data directories and trials for run.sh
        benchmarks/vad.py frames SPEECH             the table of frames
-       benchmarks/vad.py compare EXP_A EXP_B       EER of the teachers of two experiments, and their ratio
+       benchmarks/vad.py compare EXP_A EXP_B       EER (PLDA) of the teachers of two experiments, and their ratio
 
 SPEECH is a folder with <corpus>.tsv (utt speaker session gender age seconds path) of speechocean762 and librispeech.
 
@@ -163,47 +163,49 @@ def frames(speech: Path) -> None:
         print(f"| {name} | {missed:.1f} | {hmm_missed:.1f} | {called:.1f} | {hmm_called:.1f} |")
 
 
-def best_scores(experiment: Path, options: EvaluationConfig, scoring: str) -> dict[str, tuple[str, Path]]:
-    """Seed to the level that is best on dev, and its scores of eval."""
-    records = json.loads((experiment / "results" / "results.json").read_text())
+def scores_of(experiment: Path, options: EvaluationConfig, scoring: str, level: str) -> dict[str, tuple[str, Path]]:
+    """Seed to level (of the teacher: the best on dev if ``level`` is empty) and its scores of eval."""
     chosen: dict[str, tuple[float, str, Path]] = {}
-    for record in records:
+    for record in json.loads((experiment / "results" / "results.json").read_text()):
         if record["role"] == "teacher" and (record["set"], record["scoring"]) == (options.dev_set, scoring):
-            model, level = record["system"].split("/")
-            entry = (record["eer_percent"], level, experiment / model / "scores" / level / f"eval.{scoring}.txt")
-            seed = str(record["seed"])
-            chosen[seed] = min(chosen.get(seed, entry), entry)
-    return {seed: (level, path) for seed, (_, level, path) in sorted(chosen.items())}
+            model, own = record["system"].split("/")
+            entry = (record["eer_percent"], own, experiment / model / "scores" / own / f"eval.{scoring}.txt")
+            if level in ("", own):
+                chosen[str(record["seed"])] = min(chosen.get(str(record["seed"]), entry), entry)
+    return {seed: (own, path) for seed, (_, own, path) in sorted(chosen.items())}
 
 
-def compare(names: list[Path]) -> None:
+def evaluate(path: Path, options: EvaluationConfig) -> tuple[float, np.ndarray]:
+    """EER of a score file, and of each draw of its speakers."""
+    rows = [line.split() for line in path.read_text().splitlines()]
+    keys = sorted({key for row in rows for key in row[:2]})
+    place = {key: number for number, key in enumerate(keys)}
+    speakers = [key.split("-")[0] for key in keys]
+    model, test = (np.array([place[row[side]] for row in rows]) for side in (0, 1))
+    target = np.array([speakers[a] == speakers[b] for a, b in zip(model, test, strict=True)])
+    scores = np.array([float(row[2]) for row in rows])
+    bootstrap = SpeakerBootstrap(
+        speakers, speakers, model, test, target, options.bootstrap_draws, options.bootstrap_seed
+    )  # fmt: skip
+    return eer(scores[target], scores[~target])[0], bootstrap.eer(scores)
+
+
+def compare(one: Path, other: Path) -> None:
     """Prints the EER of two experiments with the same trials, seed by seed, and their ratio."""
     options = config.load(EvaluationConfig, ROOT / "conf" / "evaluation.yaml")
-    for scoring in ("lda_cosine", "plda"):
+    for level in ("", "segment6"):
         rates, draws = [], []
-        for experiment in names:
-            own, own_draws, levels = [], [], []
-            for level, path in best_scores(experiment, options, scoring).values():
-                pairs = [line.split() for line in path.read_text().splitlines()]
-                keys = sorted({key for pair in pairs for key in pair[:2]})
-                number = {key: place for place, key in enumerate(keys)}
-                speakers = [key.split("-")[0] for key in keys]
-                model, test = (np.array([number[pair[side]] for pair in pairs]) for side in (0, 1))
-                target = np.array([speakers[a] == speakers[b] for a, b in zip(model, test, strict=True)])
-                scores = np.array([float(pair[2]) for pair in pairs])
-                bootstrap = SpeakerBootstrap(
-                    speakers, speakers, model, test, target, options.bootstrap_draws, options.bootstrap_seed
-                )
-                own.append(eer(scores[target], scores[~target])[0])
-                own_draws.append(bootstrap.eer(scores))
-                levels.append(level)
-            rates.append(np.array(own))
-            draws.append(np.stack(own_draws))
-            each = ", ".join(f"{100 * rate:.2f} ({level})" for rate, level in zip(own, levels, strict=True))
-            print(f"{experiment} {scoring}: EER {100 * np.mean(own):.2f} % (seeds: {each}); {len(pairs)} trials")
+        for experiment in (one, other):
+            scores = scores_of(experiment, options, options.primary_scoring, level)
+            found = [evaluate(path, options) for _, path in scores.values()]
+            rates.append(np.array([rate for rate, _ in found]))
+            draws.append(np.stack([drawn for _, drawn in found]))
+            levels = [own for own, _ in scores.values()]
+            each = ", ".join(f"{100 * rate:.2f} {own}" for rate, own in zip(rates[-1], levels, strict=True))
+            print(f"{experiment.name}, {level or 'best level on dev'}: EER {100 * rates[-1].mean():.2f} % ({each})")
         ratio = Comparison.of(rates[1], draws[1], rates[0], draws[0], options.confidence, options.bootstrap_seed)
         low, high = ratio.interval
-        print(f"    {names[1].name} / {names[0].name}: {ratio.ratio:.2f} [{low:.2f}, {high:.2f}]")
+        print(f"    {other.name} / {one.name}: {ratio.ratio:.2f} [{low:.2f}, {high:.2f}]")
 
 
 def main() -> None:
@@ -211,7 +213,7 @@ def main() -> None:
     parser.add_argument("what", choices=("prepare", "frames", "compare"))
     parser.add_argument("paths", nargs="+", type=Path)
     args = parser.parse_args()
-    {"prepare": prepare, "frames": frames, "compare": lambda a, b: compare([a, b])}[args.what](*args.paths)
+    {"prepare": prepare, "frames": frames, "compare": compare}[args.what](*args.paths)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 # What run.sh and every stage share; sourced with the command line's arguments from any folder. Afterwards
 # the options are variables, the environment is set, and the current folder is the root of the project.
 called_from="$PWD"
+export XVKD_CALLED_FROM="$PWD"
 unset CDPATH
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 # Launchers end their jobs when one of these processes, run.sh and the stage, is killed.
@@ -11,12 +12,14 @@ log() { printf '%s %s\n' "$(date '+%H:%M:%S')" "$*" >&2; }
 die() { printf '%s: error: %s\n' "$(basename "$0")" "$*" >&2; exit 1; }
 # choices FOLDER SUFFIX: the names that its files give to choose from.
 choices() { basename -a -s "$2" "$1"/*"$2" | paste -sd' '; }
+# any PATTERN: whether a pattern, expanded, names a file.
+any() { [ -e "$1" ]; }
 
 # The comments beside the options are their documentation: --help prints them.
 usage() {
   (cd "$called_from" && sed -n '2,/^[^#]/{s/^# \{0,1\}//p}' "$0")
   printf '\noptions, with their defaults (those of the preset %s last):\n' "$preset"
-  sed -n 's/^\([a-z_]*\)=\("[^"]*"\|[^ ]*\) *# \(.*\)/\1|\2|\3/p' local/options.sh "conf/presets/$preset.sh" \
+  sed -n 's/^\([a-z0-9_]*\)=\("[^"]*"\|[^ ]*\) *# \(.*\)/\1|\2|\3/p' local/options.sh "conf/presets/$preset.sh" \
     | while IFS='|' read -r name value text; do
         printf '  --%-16s %s (%s)\n' "${name//_/-}" "$text" "$value"
       done
@@ -38,29 +41,46 @@ done
 # shellcheck source=conf/presets/mini.sh
 . "conf/presets/$preset.sh"
 arguments=("$@")
-allowed_options="$(sed -n 's/^\([a-z_]*\)=.*/\1/p' local/options.sh "conf/presets/$preset.sh")"
+allowed_options="$(sed -n 's/^\([a-z0-9_]*\)=.*/\1/p' local/options.sh "conf/presets/$preset.sh")"
 # shellcheck source=local/parse_options.sh
 . local/parse_options.sh
 set -- "${arguments[@]}"
 if "$help"; then usage; exit 0; fi
 
-for _name in stage stop_stage seed nj; do
+for _name in stage stop_stage seed nj max_bad_utts; do
   [[ "${!_name}" =~ ^[0-9]{1,9}$ ]] || die "--${_name//_/-} '${!_name}': expected a whole number of at least 0"
   printf -v "$_name" '%d' "$((10#${!_name}))"
 done
 ((stage <= stop_stage)) || die "--stage $stage: comes after --stop-stage $stop_stage, so that nothing would run"
 [[ "$skip_stages" =~ ^[0-9\ ]*$ ]] \
   || die "--skip-stages '$skip_stages': expected stages with spaces between, such as \"2 11\""
+# What is given says which source the corpus has. Its name, which --corpus may give, then needs no YAML of its own.
+given_corpus=""
+for _name in audio:folder cuts:cuts train_dir:kaldi dev_dir:kaldi eval_dir:kaldi; do
+  _option="${_name%:*}"
+  if [ -n "${!_option}" ]; then
+    [ -z "$given_corpus" ] || [ "$given_corpus" = "${_name#*:}" ] \
+      || die "--${_option//_/-}: one corpus a run: give either --audio, --cuts, or --train-dir with --dev-dir and --eval-dir"
+    given_corpus="${_name#*:}"
+  fi
+done
+if [ -n "$given_corpus" ] && [[ " $given_options " != *" corpus "* ]]; then corpus="$given_corpus"; fi
+corpus_config="conf/corpora/$corpus.yaml"
+if [ -n "$given_corpus" ] && [ ! -f "$corpus_config" ]; then corpus_config="conf/corpora/$given_corpus.yaml"; fi
 for _name in corpus teacher student; do
   case "$_name" in corpus) _kind=corpora ;; *) _kind="${_name}s" ;; esac
-  [[ "${!_name}" =~ ^[A-Za-z0-9_]+$ && -f "conf/$_kind/${!_name}.yaml" ]] \
+  _file="conf/$_kind/${!_name}.yaml"
+  if [ "$_name" = corpus ]; then _file="$corpus_config"; fi
+  [[ "${!_name}" =~ ^[A-Za-z0-9_]+$ && -f "$_file" ]] \
     || die "--$_name '${!_name}': no such file as conf/$_kind/${!_name}.yaml (there are: $(choices "conf/$_kind" .yaml))"
 done
-for _name in audio data_root exp_root; do
+for _name in audio cuts train_dir dev_dir eval_dir trials enrol teacher_embeddings teacher_nnet3 init_model apply apply_to data_root \
+  exp_root; do
   # A launcher would put a job's number in the place of JOB; a comma parts an archive from its script file.
   [[ "${!_name}" != *JOB* && "${!_name}" != *,* ]] \
     || die "--${_name//_/-} '${!_name}': neither 'JOB' nor a comma may stand in the name"
-  # Folders on the command line are meant from where the user stands. A folder has one name however it is
+  [[ "${!_name}" != *$'\n'* ]] || die "--${_name//_/-} ${!_name@Q}: a line break in the name; rename it"
+  # Paths on the command line are meant from where the user stands. A folder has one name however it is
   # written, and the same from everywhere, or what is up to date would be done again.
   if [ -n "${!_name}" ]; then
     _folder="${!_name}"
@@ -68,10 +88,17 @@ for _name in audio data_root exp_root; do
     printf -v "$_name" '%s' "$(realpath -ms --relative-base="$PWD" "$_folder")"
   fi
 done
+# The VAD's name is that of its configuration and of what it writes, data/<corpus>/<set>/<name>.scp.
+vad_name=vad
+if [ "$vad" != energy ]; then vad_name="vad_$vad"; fi
+[[ "$vad" =~ ^[A-Za-z0-9_]+$ && -f "conf/features/$vad_name.yaml" ]] \
+  || die "--vad '$vad': no such file as conf/features/$vad_name.yaml (there are: energy $(choices conf/features .yaml | grep -o 'vad_[^ ]*' | sed 's/^vad_//' | paste -sd' '))"
+[[ "$vad_backend" =~ ^(viterbi|k2)$ ]] || die "--vad-backend '$vad_backend': there are viterbi and k2"
+! "$vad_posteriors" || [ "$vad" != energy ] || die "--vad-posteriors: the energy VAD has none; add --vad hmm"
 # nproc heeds OMP_NUM_THREADS, which a calling script may have set for its jobs.
 cores="$(env -u OMP_NUM_THREADS nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)"
 [ "$nj" -gt 0 ] || nj="$cores"
-unset _folder _kind _i _j
+unset _folder _file _kind _option _i _j
 
 # shellcheck source=path.sh
 . ./path.sh
@@ -81,7 +108,35 @@ unset _folder _kind _i _j
 # The tree: see the README's map.
 data="$data_root/$corpus"
 exp="$exp_root/$corpus"
+if [ "$vad" != energy ]; then exp="$exp-$vad"; fi
+features_config=conf/features/mfcc.yaml
+vad_config="conf/features/$vad_name.yaml"
+expected_sets="train dev eval"
+if [ -n "$apply" ]; then
+  # shellcheck source=local/applied.sh
+  . local/applied.sh
+fi
+teacher_name="$teacher"
 teacher_dir="$exp/teacher_${teacher}_s$seed"
+teacher_done="$teacher_dir/.done"
+# A network of Kaldi's has no seed, and its content for a name; this is what it reads.
+if [ -n "$teacher_nnet3" ]; then
+  [ -f "$teacher_nnet3" ] || die "--teacher-nnet3 '$teacher_nnet3': no such file"
+  teacher_name="nnet3_$(sha256sum <"$teacher_nnet3" | head -c 8)"
+  teacher_dir="$exp/teacher_$teacher_name"
+  teacher_done="$teacher_dir/.done"
+  teacher_input=conf/inputs/mfcc_cmn_voiced.yaml
+fi
+# Embeddings from elsewhere have neither seed nor network; their name has the path, so that no two share one.
+if [ -n "$teacher_embeddings" ]; then
+  [ -z "$teacher_nnet3" ] || die "--teacher-embeddings: not together with --teacher-nnet3: one teacher a run"
+  any "$teacher_embeddings"/train/*.scp \
+    || die "--teacher-embeddings '$teacher_embeddings': expected train/<level>.scp in it (and, to score the teacher, dev/ and eval/)"
+  teacher_name="$(basename "$teacher_embeddings")"
+  teacher_name="ext_${teacher_name//[!A-Za-z0-9_.]/_}_$(printf '%s' "$teacher_embeddings" | sha256sum | head -c 8)"
+  teacher_dir="$exp/teacher_$teacher_name"
+  teacher_done="$teacher_dir/embeddings/train/.done"
+fi
 # "a=1 b=2" -> --set a=1 --set b=2
 overrides() {
   local word words
@@ -89,15 +144,27 @@ overrides() {
   for word in "${words[@]}"; do printf -- '--set\n%s\n' "$word"; done
 }
 mapfile -t corpus_overrides < <(overrides "$corpus_set")
-# Quoted for YAML.
-_folder="${audio//\'/\'\'}"
-if [ -n "$audio" ]; then corpus_overrides+=(--set "options.audio='$_folder'"); fi
-unset _folder
+for _name in audio cuts train_dir dev_dir eval_dir trials enrol; do
+  # Quoted for YAML.
+  if [ -n "${!_name}" ]; then corpus_overrides+=(--set "options.$_name='${!_name//\'/\'\'}'"); fi
+done
+if [ -n "$given_corpus" ] && [[ " $given_options " == *" max_bad_utts "* ]]; then
+  corpus_overrides+=(--set "options.max_bad_utts=$max_bad_utts")
+fi
 mapfile -t teacher_overrides < <(overrides "$teacher_set")
 mapfile -t student_overrides < <(overrides "$student_set")
+input_overrides=()
+if [ "$vad" != energy ]; then
+  input_overrides=(--set "vad=$vad_name")
+  teacher_overrides+=(--set "input.vad=$vad_name")
+  student_overrides+=(--set "input.vad=$vad_name")
+fi
+# What a set has when stage 3 is done with it; another VAD's mark is another's.
+set_done=".done"
+if [ "$vad" != energy ]; then set_done=".done.$vad_name"; fi
 
 # The folder of the student of a set of levels and a loss.
-student_dir() { printf '%s/student_%s_%s_%s_%s_s%s' "$exp" "$student" "$teacher" "$1" "$2" "$seed"; }
+student_dir() { printf '%s/student_%s_%s_%s_%s_s%s' "$exp" "$student" "$teacher_name" "$1" "$2" "$seed"; }
 
 # "levels loss" of every student that is asked for, a line each and each once.
 student_list() {
@@ -123,6 +190,18 @@ systems() {
   done < <(student_list)
 }
 
+# scored_sets FOLDER LEVEL: the sets that have trials; embeddings from elsewhere may lack some of them.
+scored_sets() {
+  local set
+  for set in $(data_sets); do
+    # Before stage 1, a dry run takes it that all but train have trials.
+    if ! any "$data/$set"/trials* && { [ -d "$data/$set" ] || [ "$set" = train ]; }; then continue; fi
+    if [ -z "$teacher_embeddings" ] || [ "$1" != "$teacher_dir" ] || [ -f "$1/embeddings/$set/$2.scp" ]; then
+      echo "$set"
+    fi
+  done
+}
+
 # The losses of the students that are asked for.
 distillation_losses() { student_list | sed -n '/^label /!s/.* //p' | sort -u; }
 
@@ -141,26 +220,38 @@ config_inputs() {
     case "$key" in
       base) config_inputs "$(dirname "$1")/$name.yaml" ;;
       input) config_inputs "conf/inputs/$name.yaml" ;;
-      features | vad) config_inputs "conf/features/$name.yaml" ;;
+      features) config_inputs "conf/features/$name.yaml" ;;
+      vad) config_inputs "$([ "$vad" = energy ] && echo "conf/features/$name.yaml" || echo "$vad_config")" ;;
     esac
   done < <(sed -n 's/^\(base\|input\|features\|vad\): *\([A-Za-z0-9_]*\).*/\1 \2/p' "$1")
 }
 
 # queue_extraction MODEL SET LEVELS TITLE
 queue_extraction() {
-  queue "$1/embeddings/$2/.done" "$4" \
-    --input "$1/.done" --input "$data/$2/.done" --input conf/extraction.yaml -- \
+  local folder="$1/embeddings/$2" outputs
+  mapfile -t outputs < <(listed --scp "$folder/levels" .scp)
+  queue "$folder/.done" "$4" "${outputs[@]}" \
+    --input "$1/.done" --input "$data/$2/$set_done" --input conf/extraction.yaml -- \
     python3 pyscripts/extract_embeddings.py --config conf/extraction.yaml --model "$1" --levels "$3" \
-    "$data/$2" "$1/embeddings/$2"
+    "$data/$2" "$folder"
+}
+
+# listed OPTION FILE [SUFFIX]: --output FILE, and OPTION for each name, with SUFFIX, that stands in it.
+listed() {
+  local name folder
+  folder="$(dirname "$2")"
+  printf -- '--output\n%s\n' "$2"
+  if [ ! -f "$2" ]; then return 0; fi
+  while read -r name; do printf -- '%s\n%s\n' "$1" "$folder/$name${3:-}"; done <"$2"
 }
 
 # The sets of the corpus, train first.
 data_sets() {
   local path sets
   sets="$(for path in "$data/train" "$data"/*/; do
-    if [ -f "$path/utt2spk" ]; then basename "$path"; fi
+    if [ -f "$path/utt2spk" ] || [ -f "$path/.prepared" ]; then basename "$path"; fi
   done | awk '!seen[$0]++')"
-  if [ -z "$sets" ] && "$dry_run"; then sets="train dev eval"; fi
+  if [ -z "$sets" ] && "$dry_run"; then sets="$expected_sets"; fi
   [ -n "$sets" ] || die "$data: no data directories; run stage 1 first"
   echo "$sets"
 }
@@ -170,7 +261,7 @@ lock() {
   local file="$1/.lock" descriptor
   if [[ "${XVKD_LOCKED:-}" == *"|$PWD/$1|"* ]]; then return 0; fi
   if ! mkdir -p "$1" 2>/dev/null || ! { exec {descriptor}>>"$file"; } 2>/dev/null; then
-    die "$1: cannot be written; make it writable, or name another folder with --data-root or --exp-root"
+    die "$1: cannot be written; make it writable, or name another folder with --data-root, --exp-root or --apply-to"
   fi
   python3 -I local/lock.py "$descriptor" "$file" "$$" || exit 1
   export XVKD_LOCKED="${XVKD_LOCKED:-}|$PWD/$1|"

@@ -22,6 +22,7 @@ from pathlib import Path
 
 LARGEST_READ = 64 * 2**20
 MOST_NAMED = 3
+PLACE = re.compile(r"(:\d+)?(\[[\d:,]*\])?$")  # behind an archive's name: an offset, and ranges of rows and columns
 COMMENT = re.compile(rb"(^|\s)#[^\"']*$")
 
 
@@ -54,7 +55,8 @@ def archives_of(scp: Path) -> list[str]:
         return []
     with scp.open(encoding="utf-8", errors="surrogateescape") as file:
         lines = file if scp.stat().st_size <= LARGEST_READ else [file.readline()]
-        return list(dict.fromkeys(line.split(maxsplit=1)[1].rpartition(":")[0] for line in lines if " " in line))
+        entries = (line.rstrip("\n").split(maxsplit=1)[1] for line in lines if " " in line)
+        return list(dict.fromkeys(PLACE.sub("", entry) for entry in entries))
 
 
 def main() -> int:

@@ -12,7 +12,7 @@ while [ $# -gt 0 ]; do
   _name="${_option#--}"
   _name="${_name//-/_}"
   # shellcheck disable=SC2154
-  if [[ ! "$_name" =~ ^[a-z_]+$ ]] || ! grep -qx "$_name" <<<"$allowed_options"; then
+  if [[ ! "$_name" =~ ^[a-z0-9_]+$ ]] || ! grep -qx "$_name" <<<"$allowed_options"; then
     die "$_option: unknown option (see --help)"
   fi
   if [ "$1" != "$_option" ]; then

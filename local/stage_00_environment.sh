@@ -12,15 +12,25 @@ run local/make_environment.sh
 
 inputs=() loss_files=()
 for loss in $(distillation_losses); do loss_files+=("conf/losses/$loss.yaml"); done
-for file in "conf/corpora/$corpus.yaml" "conf/teachers/$teacher.yaml" "conf/students/$student.yaml"; do
+for file in "$corpus_config" "conf/teachers/$teacher.yaml" "conf/students/$student.yaml"; do
   mapfile -t -O "${#inputs[@]}" inputs < <(config_inputs "$file")
 done
 for file in "${loss_files[@]}" conf/backend.yaml conf/evaluation.yaml conf/extraction.yaml; do
   inputs+=(--input "$file")
 done
+given=()
+if [ -n "$teacher_nnet3" ]; then
+  mapfile -t -O "${#inputs[@]}" inputs < <(config_inputs "$teacher_input")
+  inputs+=(--input "$teacher_nnet3")
+  given=(--teacher-nnet3 "$teacher_nnet3" --teacher-input "$teacher_input")
+fi
+if [ -n "$teacher_embeddings" ]; then
+  for script in "$teacher_embeddings"/train/*.scp; do inputs+=(--input "$script"); done
+  given=(--teacher-embeddings "$teacher_embeddings")
+fi
 # shellcheck disable=SC2046
 step "$exp/.done.config" "configuration" "${inputs[@]}" -- \
-  run python3 pyscripts/check_config.py --corpus "conf/corpora/$corpus.yaml" "${corpus_overrides[@]/#--set/--corpus-set}" \
-  --teacher "conf/teachers/$teacher.yaml" "${teacher_overrides[@]/#--set/--teacher-set}" \
+  run python3 pyscripts/check_config.py --corpus "$corpus_config" "${corpus_overrides[@]/#--set/--corpus-set}" \
+  --teacher "conf/teachers/$teacher.yaml" "${teacher_overrides[@]/#--set/--teacher-set}" "${given[@]}" \
   --student "conf/students/$student.yaml" "${student_overrides[@]/#--set/--student-set}" \
   --students $(student_list | cut -d' ' -f1 | sort -u) --losses "${loss_files[@]}"

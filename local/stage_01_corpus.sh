@@ -5,8 +5,8 @@ set -euo pipefail
 # shellcheck source=local/common.sh
 . "$(dirname "$0")/common.sh"
 
-config="conf/corpora/$corpus.yaml"
-mapfile -t config_inputs < <(config_inputs "$config")
+config="$corpus_config"
+mapfile -t inputs < <(config_inputs "$config")
 
 # What is there already and follows from the same configuration is kept, so that an interrupted run goes on.
 generate() {
@@ -15,13 +15,26 @@ generate() {
   $data_cmd JOB=1:"$nj" "$data/log/generate_audio.JOB.log" \
     python3 pyscripts/generate_audio.py --part "JOB/$nj" "$@"
 }
-step "$data/.done.audio" "audio of the corpus '$corpus'" "${config_inputs[@]}" -- \
-  generate --config "$config" "${corpus_overrides[@]}" "$data"
+if [ -z "$given_corpus" ]; then
+  step "$data/.done.audio" "audio of the corpus '$corpus'" "${inputs[@]}" -- \
+    generate --config "$config" "${corpus_overrides[@]}" "$data"
+  inputs+=(--input "$data/.done.audio")
+fi
 
-folder=()
-if [ -n "$audio" ]; then folder=(--input "$audio"); fi
-queue "$data/.done" "manifests, data directories and trials" \
-  "${config_inputs[@]}" --input "$data/.done.audio" "${folder[@]}" -- \
+# Of a data directory its tables count, not what else may lie there.
+if [ -n "$audio" ]; then inputs+=(--input "$audio"); fi
+for path in "$cuts" "$train_dir" "$dev_dir" "$eval_dir" "$trials" "$enrol"; do
+  files=("$path")
+  if [ -d "$path" ]; then files=("$path"/{*.scp,segments,utt2*,spk2*,trials*,enrol*,*.jsonl*}); fi
+  for file in "${files[@]}"; do
+    if [ -f "$file" ]; then inputs+=(--input "$file"); fi
+  done
+done
+outputs=()
+for list in "$data"/*/.prepared; do
+  if [ -f "$list" ]; then mapfile -t -O "${#outputs[@]}" outputs < <(listed --output "$list"); fi
+done
+queue "$data/.done" "manifests, data directories and trials" "${inputs[@]}" "${outputs[@]}" -- \
   python3 pyscripts/prepare_corpus.py --config "$config" "${corpus_overrides[@]}" "$data"
 # shellcheck disable=SC2086
 run_queue "$data/log" prepare_corpus $data_cmd

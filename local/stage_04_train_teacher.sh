@@ -1,16 +1,36 @@
 #!/usr/bin/env bash
 # Stage 4: trains the teacher on speaker labels; an interrupted training goes on from its last checkpoint.
+# With --teacher-nnet3, reads a network of Kaldi's instead; with --teacher-embeddings, there is nothing to train.
 # usage: local/stage_04_train_teacher.sh [options of run.sh]
 set -euo pipefail
 # shellcheck source=local/common.sh
 . "$(dirname "$0")/common.sh"
 
+if [ -n "$teacher_embeddings" ]; then
+  log "no teacher to train: its embeddings are given, $teacher_embeddings"
+  exit
+fi
+
+outputs=(--output "$teacher_dir/config.yaml" --output "$teacher_dir/model.safetensors")
+if [ -n "$teacher_nnet3" ]; then
+  mapfile -t config_inputs < <(config_inputs "$teacher_input")
+  queue "$teacher_dir/.done" "read the teacher $teacher_nnet3" "${outputs[@]}" \
+    "${config_inputs[@]}" --input "$teacher_nnet3" -- \
+    python3 pyscripts/import_kaldi_nnet.py --config "$teacher_input" "${input_overrides[@]}" "$teacher_nnet3" "$teacher_dir"
+  # shellcheck disable=SC2086
+  run_queue "$teacher_dir/log" import $data_cmd
+  exit
+fi
+
+# shellcheck source=local/init_model.sh
+. local/init_model.sh
+init_model_for teacher "$teacher_dir"
 config="conf/teachers/$teacher.yaml"
 mapfile -t config_inputs < <(config_inputs "$config")
 if "$force"; then run rm -rf "$teacher_dir/checkpoints"; fi
-queue "$teacher_dir/.done" "train the teacher $teacher, seed $seed" \
-  "${config_inputs[@]}" --input "$data/train/.done" -- \
+queue "$teacher_dir/.done" "train the teacher $teacher, seed $seed" "${outputs[@]}" \
+  "${config_inputs[@]}" "${init_inputs[@]}" --input "$data/train/$set_done" -- \
   python3 pyscripts/train_teacher.py --config "$config" "${teacher_overrides[@]}" \
-  --data-dir "$data/train" --seed "$seed" "$teacher_dir"
+  "${init_options[@]}" --data-dir "$data/train" --seed "$seed" "$teacher_dir"
 # shellcheck disable=SC2086
 run_queue "$teacher_dir/log" train $train_cmd --num-threads "$cores"

@@ -5,6 +5,8 @@ set -euo pipefail
 # shellcheck source=local/common.sh
 . "$(dirname "$0")/common.sh"
 
+# shellcheck source=local/init_model.sh
+. local/init_model.sh
 config="conf/students/$student.yaml"
 mapfile -t config_inputs < <(config_inputs "$config")
 while read -r levels loss; do
@@ -14,12 +16,14 @@ while read -r levels loss; do
     options=(--loss "conf/losses/$loss.yaml")
   fi
   folder="$(student_dir "$levels" "$loss")"
+  init_model_for student "$folder"
   if "$force"; then run rm -rf "$folder/checkpoints"; fi
   queue "$folder/.done" "train the student of $levels, $loss" \
-    "${config_inputs[@]}" "${inputs[@]}" --input "$data/train/.done" --input "$teacher_dir/.done" -- \
+    --output "$folder/config.yaml" --output "$folder/model.safetensors" \
+    "${config_inputs[@]}" "${inputs[@]}" "${init_inputs[@]}" --input "$data/train/$set_done" --input "$teacher_done" -- \
     python3 pyscripts/train_student.py --config "$config" "${student_overrides[@]}" \
     --data-dir "$data/train" --seed "$seed" --teacher "$teacher_dir" --levels "$levels" \
-    "${options[@]}" "$folder"
+    "${options[@]}" "${init_options[@]}" "$folder"
 done < <(student_list)
 # Small networks train faster side by side than with many threads each.
 side_by_side=$((${#queued[@]} < cores ? ${#queued[@]} : cores))

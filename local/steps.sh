@@ -44,8 +44,14 @@ queue() {
   queued+=("$(printf '%q ' local/cell.sh "$done" "$@")")
 }
 
+# show_warnings LOG...: what jobs that ended well have warned of, each once and the first few.
+show_warnings() {
+  awk 'sub(/^[-0-9]+ [:0-9]+ warning: /, "") && !seen[$0]++ && ++count <= 5 { print "    warning: " $0 }
+    END { if (count > 5) print "    and " count - 5 " more warnings, in " FILENAME " and its like" }' "$@" >&2
+}
+
 run_queue() {
-  local logs="$1" name="$2"
+  local logs="$1" name="$2" job files=()
   shift 2
   if [ "${#queued[@]}" -eq 0 ]; then return 0; fi
   if "$dry_run"; then
@@ -54,6 +60,10 @@ run_queue() {
     mkdir -p "$logs"
     printf '%s\n' "${queued[@]}" >"$logs/$name.jobs"
     "$@" JOB=1:"${#queued[@]}" "$logs/$name.JOB.log" local/cell.sh --line JOB "$logs/$name.jobs"
+    for ((job = 1; job <= ${#queued[@]}; job++)); do
+      if [ -f "$logs/$name.$job.log" ]; then files+=("$logs/$name.$job.log"); fi
+    done
+    if [ "${#files[@]}" -gt 0 ]; then show_warnings "${files[@]}"; fi
   fi
   queued=()
 }

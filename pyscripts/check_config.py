@@ -9,15 +9,16 @@ from pathlib import Path
 from xvkd import cli, config
 from xvkd.backend.backend import BackendConfig
 from xvkd.corpora.prepare import load_corpus
-from xvkd.distillation.levels import parse_levels
+from xvkd.distillation.levels import level_names, parse_levels
 from xvkd.distillation.targets import LossConfig
 from xvkd.errors import UserError
 from xvkd.evaluation.report import EvaluationConfig
 from xvkd.nets.extraction import ExtractionConfig
+from xvkd.nets.kaldi_import import import_network
 from xvkd.nets.models import STUDENTS, TEACHERS, BuildRecord, build_network
 from xvkd.nets.network import XvectorNetwork
 from xvkd.registry import find
-from xvkd.training.config import load_model_config
+from xvkd.training.config import check_chunks, load_input_config, load_model_config
 
 
 def main() -> None:
@@ -25,11 +26,24 @@ def main() -> None:
     for kind in ("corpus", "teacher", "student"):
         parser.add_argument(f"--{kind}", required=True, help=f"conf/.../<{kind}>.yaml")
         parser.add_argument(f"--{kind}-set", action="append", default=[], metavar="KEY=VALUE")
+    parser.add_argument("--teacher-nnet3", metavar="FINAL_RAW", help="a network of Kaldi's in the teacher's place")
+    parser.add_argument("--teacher-input", metavar="FILE", help="conf/inputs/<name>.yaml: what that network reads")
+    parser.add_argument("--teacher-embeddings", metavar="DIR", help="a teacher's embeddings in its place")
     parser.add_argument("--students", nargs="*", default=[], metavar="LEVELS")
     parser.add_argument("--losses", nargs="*", default=[], metavar="FILE")
     args = parser.parse_args()
-    load_corpus(args.corpus, args.corpus_set)
-    network = _network(args.teacher, args.teacher_set, TEACHERS)
+    source_options = load_corpus(args.corpus, args.corpus_set)[2]
+    if getattr(source_options, "train_dir", "generated") == "":
+        raise UserError("which training set? Give --train-dir DIR (or --apply MODEL, to apply a finished model)")
+    if args.teacher_embeddings:
+        teacher = f"{args.teacher_embeddings}/train"
+        levels = level_names(teacher)
+    elif args.teacher_nnet3:
+        teacher = args.teacher_nnet3
+        levels = import_network(teacher, load_input_config(args.teacher_input)[1].dim)[1].levels
+    else:
+        teacher = args.teacher
+        levels = _network(teacher, args.teacher_set, TEACHERS).levels
     _network(args.student, args.student_set, STUDENTS)
     for path in args.losses:
         for term in config.load(LossConfig, path).terms:
@@ -38,17 +52,19 @@ def main() -> None:
     config.load(BackendConfig, folder / "backend.yaml")
     config.load(EvaluationConfig, folder / "evaluation.yaml")
     config.load(ExtractionConfig, folder / "extraction.yaml")
-    for levels in args.students:
-        for level in parse_levels(levels) if levels != "label" else []:
-            if level not in network.levels:
-                known = ", ".join(network.levels)
-                raise UserError(f"--students {levels}: {args.teacher} has no level '{level}' (there are: {known})")
+    for student in args.students:
+        for level in parse_levels(student) if student != "label" else []:
+            if level not in levels:
+                known = ", ".join(levels) or "none"
+                raise UserError(f"--students {student}: {teacher} has no level '{level}' (there are: {known})")
 
 
 def _network(path: str, overrides: list[str], package: str) -> XvectorNetwork:
     """Builds the network of a configuration, which checks all that the configuration names."""
     model, _, features, _ = load_model_config(path, overrides)
-    return build_network(BuildRecord(package, model.network, model.arch, features.dim, 1), path)
+    network = build_network(BuildRecord(package, model.network, model.arch, features.dim, 1), path)
+    check_chunks(model.training, network.receptive_field, path)
+    return network
 
 
 if __name__ == "__main__":

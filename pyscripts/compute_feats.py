@@ -20,7 +20,7 @@ from xvkd import cli
 from xvkd.errors import UserError
 from xvkd.features.extraction import FeatureConfig, FeatureExtractor
 from xvkd.features.recordings import Recordings, read_segments
-from xvkd.kaldi.archives import open_writer
+from xvkd.kaldi.archives import open_writer, skip
 from xvkd.kaldi.specifiers import rspecifier, wspecifier
 from xvkd.progress import Progress
 
@@ -45,17 +45,18 @@ def main() -> None:
             features = extractor(samples)
             if len(features) == 0:
                 if not options.allow_empty:
-                    raise UserError(
+                    skip(args.wavs, UserError(
                         f"{args.wavs}: '{utterance}' is too short for a single frame ({len(samples)} samples); remove "
                         "it, or write an empty matrix as Kaldi does: --allow-empty=true"
-                    )
+                    ))
+                    continue
                 logging.warning("'%s' is too short for a frame (%d samples): empty", utterance, len(samples))
             writer.write(utterance, features)
             done += 1
             if recordings.keys is not None:
                 progress.update()
-        # A part may be empty where there are more jobs than utterances.
-        if not done and (recordings.keys or args.part[1] == 1):
+        # A part may have few utterances, or none.
+        if not done and args.part[1] == 1:
             raise UserError(f"{args.wavs}: no utterance could be used")
     logging.info("features of %d utterances", done)
 

@@ -5,6 +5,7 @@ Writes <level>.ark and <level>.scp, and their names to the file "levels", one a 
 order and each level once. Does the work of Kaldi's nnet3-xvector-compute for any number of levels.
 """
 
+import logging
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -43,7 +44,12 @@ def main() -> None:
 
     data_dir = DataDir(args.data_dir)
     reader = UtteranceReader(data_dir, InputConfig(**record["input"]))
-    utterances = list(data_dir.speakers())
+    everything = data_dir.speakers()
+    utterances = [utterance for utterance in everything if utterance in reader]
+    if not utterances:
+        raise UserError(f"{data_dir.path}: no utterance has features and voiced frames; run stage 3 again")
+    if len(utterances) < len(everything):
+        logging.warning("%s: %d utterances cannot be used", data_dir.path, len(everything) - len(utterances))
     progress = Progress(len(utterances), "utterances")
     args.folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:

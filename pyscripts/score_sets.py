@@ -7,6 +7,7 @@ development set to calibration.json, points of their DET curves to det.tsv, and 
 over speakers to draws.npz. The names of them all go to the file "files".
 """
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -55,6 +56,7 @@ def main() -> None:
         for name, (path, enrol) in data_set.trial_lists().items():
             trials = read_trials(path)
             members = read_enrolments(enrol) if enrol else {model: [model] for model in trials.models}
+            trials, members = without(data_set.bad_utterances() - rows.keys(), trials, members, str(path))
             try:
                 enrolments = [(model, [rows[u] for u in members[model]]) for model in trials.models]
                 test_rows = np.array([rows[utterance] for utterance in trials.tests])
@@ -76,6 +78,34 @@ def main() -> None:
     files += system.save(args.folder)
     with atomic_write(args.folder / "files") as file:
         file.writelines(f"{name}\n" for name in files)
+
+
+def without(
+    bad: set[str], trials: Trials, members: dict[str, list[str]], where: str
+) -> tuple[Trials, dict[str, list[str]]]:
+    """Trials and models without the utterances that stage 3 could not use.
+
+    Args:
+        bad: these utterances.
+        trials: the list.
+        members: the utterances of each model.
+        where: the list's file, for messages.
+
+    Raises:
+        UserError: no trial is left.
+    """
+    if not bad:
+        return trials, members
+    members = {model: [utterance for utterance in utts if utterance not in bad] for model, utts in members.items()}
+    # A model that is not in the map is told later.
+    models = np.array([bool(members.get(model, True)) for model in trials.models])
+    kept = trials.only(models, np.array([utterance not in bad for utterance in trials.tests]))
+    if not len(kept):
+        raise UserError(f"{where}: all trials are of utterances that cannot be used")
+    if len(kept) < len(trials):
+        logging.warning("%s: %d of %d trials left out: their utterances cannot be used", where,
+                        len(trials) - len(kept), len(trials))
+    return kept, members
 
 
 def read_cohort(data_set: DataDir, embeddings: Path, level: str, options: BackendConfig) -> Cohort:

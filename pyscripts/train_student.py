@@ -3,7 +3,7 @@
 
 A random chunk of an utterance regresses the teacher's embedding of the whole utterance. The student
 that has labels alone is the same network with a speaker classifier; its embedding has the size of the
-teacher's first segment layer.
+teacher's first segment layer, or of its smallest level if none is called segment...
 """
 
 from dataclasses import asdict
@@ -18,8 +18,9 @@ from xvkd.backend.backend import BackendConfig
 from xvkd.distillation.levels import parse_levels, read_levels
 from xvkd.distillation.targets import LossConfig, make_targets
 from xvkd.distillation.task import Distillation, fold_affine
+from xvkd.distillation.teacher import Teacher
 from xvkd.errors import UserError
-from xvkd.nets.models import STUDENTS, load_model
+from xvkd.nets.models import STUDENTS
 from xvkd.training.checkpoint import checksum
 from xvkd.training.classification import SpeakerClassification
 from xvkd.training.setup import TrainingSetup, training_parser
@@ -32,15 +33,15 @@ def main() -> None:
     parser.add_argument("--loss", help="conf/losses/<name>.yaml; not with --levels label")
     parser.add_argument("--embeddings", help="folder of <level>.scp of the training set; default: the teacher's")
     args = parser.parse_args()
-    teacher, _ = load_model(args.teacher)
-    record = {
-        "role": "student", "teacher": args.teacher.name, "teacher_parameters": teacher.num_parameters(),
-    }
+    teacher = Teacher.read(args.teacher)
+    record = {"role": "student", "teacher": args.teacher.name, "teacher_parameters": teacher.parameters}
     setup = TrainingSetup(args)
     if args.levels == "label":
-        network = setup.network(STUDENTS, teacher.levels[next(iter(teacher.segment_layers))])
+        network = setup.network(STUDENTS, teacher.label_size())
         smoothing = setup.config.training.label_smoothing
-        setup.train(SpeakerClassification(network, torch.from_numpy(setup.speakers), smoothing))
+        task = SpeakerClassification(network, torch.from_numpy(setup.speakers), smoothing)
+        setup.start(task)
+        setup.train(task)
         setup.finish(network, **record, distilled=[], loss="softmax")
         return
     if not args.loss:
@@ -54,19 +55,19 @@ def main() -> None:
     if not setup.utterances:
         raise UserError(f"{args.data_dir}: none of its utterances has an embedding of the teacher")
     order = np.array([rows[name] for name in setup.utterances])
-    known = [teacher.num_parameters(level) for level in levels if level in teacher.levels]
-    needed = {"teacher_level_parameters": max(known)} if len(known) == len(levels) else {}
+    needed = {"teacher_level_parameters": teacher.parameters_for(levels)}
     embeddings = [part[order] for part in embeddings]
     targets = make_targets(levels, embeddings, setup.speakers, loss, backend.pca_dim)
     network = setup.network(STUDENTS, targets.values.shape[1])
+    output_layer = network.segment_layers[network.output_level]
+    task = Distillation(network, targets, loss)
+    if setup.start(task):
+        fold_affine(output_layer, *targets.normalisation())
     setup.train(
-        Distillation(network, targets, loss),
-        loss=asdict(loss), pca_dim=backend.pca_dim, levels=levels, embeddings=[checksum(part) for part in embeddings],
+        task, loss=asdict(loss), pca_dim=backend.pca_dim, levels=levels,
+        embeddings=[checksum(part) for part in embeddings],
     )
-    fold_affine(
-        network.segment_layers[network.output_level],
-        torch.from_numpy(targets.scale), torch.from_numpy(targets.shift),
-    )
+    fold_affine(output_layer, targets.scale, targets.shift)
     setup.finish(network, **record, distilled=levels, loss=Path(args.loss).stem, **needed)
 
 

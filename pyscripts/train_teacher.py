@@ -13,7 +13,9 @@ def main() -> None:
     setup = TrainingSetup(training_parser(__doc__, "teachers").parse_args())
     network = setup.network(TEACHERS)
     smoothing = setup.config.training.label_smoothing
-    setup.train(SpeakerClassification(network, torch.from_numpy(setup.speakers), smoothing))
+    task = SpeakerClassification(network, torch.from_numpy(setup.speakers), smoothing)
+    setup.start(task)
+    setup.train(task)
     setup.finish(network, role="teacher", loss="softmax")
 
 

@@ -34,3 +34,12 @@ def oracle() -> Path:
     if not folder.is_dir():
         pytest.skip(f"{folder}: no such folder; set XVKD_ORACLE to the folder with Kaldi's outputs")
     return folder
+
+
+@pytest.fixture(scope="session")
+def speech() -> Path:
+    """Recordings of people, ``<corpus>/<speaker>/*.flac``; skips where they are not."""
+    folder = Path(os.environ.get("XVKD_SPEECH", ROOT.parent / "shared" / "speech"))
+    if not folder.is_dir():
+        pytest.skip(f"{folder}: no such folder; set XVKD_SPEECH to a folder with <corpus>/<speaker>/*.flac")
+    return folder

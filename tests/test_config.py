@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pytest
 
 from xvkd import config
-from xvkd.backend.backend import BackendConfig
+from xvkd.backend.backend import AdaptationConfig, BackendConfig
 from xvkd.config import choices, limits
 from xvkd.corpora.prepare import CorpusConfig
 from xvkd.distillation.targets import LossConfig
@@ -14,6 +14,7 @@ from xvkd.evaluation.report import EvaluationConfig
 from xvkd.features.extraction import FeatureConfig
 from xvkd.features.network_input import InputConfig
 from xvkd.features.vad import VadConfig
+from xvkd.features.vad_hmm import VadHmmConfig
 from xvkd.nets.extraction import ExtractionConfig
 from xvkd.nets.models import STUDENTS, TEACHERS, BuildRecord, build_network
 from xvkd.registry import find
@@ -162,9 +163,10 @@ def test_neighbours_are_found_from_a_file():
 
 def test_every_file_of_the_project_fits_its_schema(conf):
     schemas = {
-        "backend.yaml": BackendConfig, "evaluation.yaml": EvaluationConfig, "extraction.yaml": ExtractionConfig,
-        "corpora/*.yaml": CorpusConfig, "inputs/*.yaml": InputConfig, "features/vad*.yaml": VadConfig,
-        "features/[!v]*.yaml": FeatureConfig, "losses/*.yaml": LossConfig,
+        "adaptation.yaml": AdaptationConfig, "backend.yaml": BackendConfig, "evaluation.yaml": EvaluationConfig,
+        "extraction.yaml": ExtractionConfig,
+        "corpora/*.yaml": CorpusConfig, "inputs/*.yaml": InputConfig, "features/vad.yaml": VadConfig,
+        "features/vad_hmm.yaml": VadHmmConfig, "features/[!v]*.yaml": FeatureConfig, "losses/*.yaml": LossConfig,
     }  # fmt: skip
     seen = set()
     for pattern, schema in schemas.items():

@@ -15,16 +15,18 @@ from shell import ROOT, environment, run
 
 pytestmark = pytest.mark.slow
 
+SPEAKERS = {"train": 8, "dev": 4, "eval": 4}
 OPTIONS = [
     "--preset", "tiny", "--nj", "2", "--students", "label frame+segment6",
-    "--corpus-set", " ".join(f"options.sets.{name}.speakers={n}" for name, n in (("train", 8), ("dev", 4), ("eval", 4))),
+    "--corpus-set", " ".join(f"options.sets.{name}.speakers={number}" for name, number in SPEAKERS.items()),
 ]  # fmt: skip
 # Points of EER; everything is deterministic, but a resumed sum may round otherwise.
 TOLERANCE = 0.05
 
 
 def command(root: Path, *options: str) -> list[str]:
-    return list(map(str, [ROOT / "run.sh", *OPTIONS, "--data-root", root / "data", "--exp-root", root / "exp", *options]))
+    roots = ["--data-root", root / "data", "--exp-root", root / "exp"]
+    return list(map(str, [ROOT / "run.sh", *OPTIONS, *roots, *options]))
 
 
 def eers(root: Path) -> dict[tuple[str, str, str], float]:
@@ -125,18 +127,7 @@ def test_all_of_them_are_made_again(undisturbed, copy):
     assert all((copy / name).exists() for name in LOST)
 
 
-def test_a_folder_that_cannot_be_written(undisturbed, tmp_path):
-    """As a user who may not: root may write everywhere."""
-    as_user = []
-    if os.geteuid() == 0:
-        if shutil.which("setpriv") is None:
-            pytest.skip("root may write everywhere, and there is no setpriv to become another user")
-        as_user = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
-    place = tmp_path / "place"
-    place.mkdir(mode=0o555)
-    for folder in (tmp_path, *tmp_path.parents):
-        if not os.stat(folder).st_mode & 0o005 == 0o005 and folder.owner() != "nobody":
-            folder.chmod(folder.stat().st_mode | 0o055)
-    done = run([*as_user, *command(place)])
-    assert done.returncode == 1 and "cannot be written; make it writable" in done.stderr
-    assert list(place.iterdir()) == []
+def test_a_folder_that_cannot_be_written():
+    """Not even by root."""
+    done = run(command(Path("/proc/nowhere")))
+    assert done.returncode == 1 and "/proc/nowhere/exp/tiny: cannot be written; make it writable" in done.stderr

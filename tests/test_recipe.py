@@ -10,13 +10,17 @@ import kaldiio
 import numpy as np
 import pytest
 import soundfile
+import yaml
 from scipy.signal import resample_poly
 from shell import ROOT, files, run
 
 SPEAKERS = {"train": 8, "dev": 4, "eval": 4}
 LEVELS = ["frame1", "frame2", "frame3", "frame4", "frame", "stats", "segment6", "segment7"]
 STUDENTS = {"label": "label_softmax", "frame+segment6": "frame+segment6_mse"}
-SCORINGS = {"cosine", "lda_cosine", "plda"}
+LISTS = {
+    f"{name}{suffix}": f"{name}/trials{suffix}" for name in ("dev", "eval") for suffix in ("", "_multi")
+}  # fmt: skip
+SCORINGS = {"cosine", "lda_cosine", "lda_cosine_asnorm", "plda"}
 
 
 class Recipe:
@@ -110,7 +114,7 @@ def test_backends_are_kaldis(recipe):
 def test_scores_are_of_every_trial(recipe):
     for folder in [*recipe.students.values(), recipe.teacher]:
         for level in LEVELS if folder == recipe.teacher else ["embedding"]:
-            for name, trials in (("dev", "dev/trials"), ("eval", "eval/trials"), ("eval_multi", "eval/trials_multi")):
+            for name, trials in LISTS.items():
                 asked = [line.rsplit(" ", 1)[0] for line in (recipe.data / trials).read_text().splitlines()]
                 for scoring in SCORINGS:
                     lines = (folder / "scores" / level / f"{name}.{scoring}.txt").read_text().splitlines()
@@ -123,6 +127,7 @@ def test_results(recipe, first):
     keys = {
         "corpus", "system", "role", "teacher", "levels", "loss", "seed", "parameters", "teacher_parameters",
         "reduction_percent", "set", "scoring", "trials", "eer_percent", "mindcf_0.01", "mindcf_0.05",
+        "eer_ci", "min_cllr", "cllr", "actdcf_0.01", "actdcf_0.05",
     }
     assert all(keys <= record.keys() for record in records)
     systems = {record["system"] for record in records}
@@ -130,13 +135,13 @@ def test_results(recipe, first):
         folder.name for folder in recipe.students.values()
     }
     found = {(record["system"], record["set"], record["scoring"]) for record in records}
-    assert len(found) == len(records) == len(systems) * 3 * len(SCORINGS)
+    assert len(found) == len(records) == len(systems) * len(LISTS) * len(SCORINGS)
     for record in records:
         assert 0 <= record["eer_percent"] <= 100 and 0 <= record["mindcf_0.01"] <= 1
         assert record["corpus"] == "tiny" and record["teacher"] == recipe.teacher.name
     report = (recipe.exp / "results" / "RESULTS.md").read_text()
     assert "ynthetic" in report  # what it was measured on
-    for name in ("dev", "eval", "eval_multi"):
+    for name in LISTS:
         rows = re.split(r"^## ", report, flags=re.MULTILINE)
         section = next(text for text in rows if text.startswith(f"{name} ("))
         assert section.count("\n| teacher |") == len(LEVELS) and section.count("\n| student |") == len(STUDENTS)
@@ -208,6 +213,35 @@ def test_changed_students_are_redone_and_the_teacher_is_not(recipe):
     done = recipe(*change, "--stage", "7", "--stop-stage", "8", "--dry-run")
     assert done.stdout.count("extract_embeddings.py") == len(STUDENTS) * len(SPEAKERS)
     assert done.stderr.count("up to date: back end: teacher") == len(LEVELS)
+
+
+def test_a_network_of_kaldis_is_the_teacher(recipe, golden, tmp_path):
+    """It is read where another would be trained; its levels are dumped, and students distilled from them."""
+    shutil.copy(golden / "nnet3" / "final.raw", tmp_path / "the final.raw")
+    command = [
+        ROOT / "run.sh", "--preset", "tiny", "--teacher-nnet3", "the final.raw", "--students", "frame+segment6",
+        "--student-set", "training.epochs=1", "--stop-stage", "6", "--skip-stages", "1 2 3",
+        "--data-root", recipe.root / "data", "--exp-root", "exp",
+    ]  # fmt: skip
+    done = run(command, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "read the teacher " in done.stderr and "train the teacher" not in done.stderr
+    exp = tmp_path / "exp" / "tiny"
+    (teacher,) = exp.glob("teacher_*")
+    assert re.fullmatch(r"teacher_nnet3_[0-9a-f]{8}", teacher.name)  # no other network's folder
+    assert (teacher / "embeddings" / "train" / "levels").read_text().split() == LEVELS
+    vectors = kaldiio.load_scp(str(teacher / "embeddings" / "eval" / "segment6.scp"))
+    assert len(vectors) == 6 * SPEAKERS["eval"] and all(vector.shape == (32,) for vector in vectors.values())
+    (student,) = exp.glob("student_*")
+    assert student.name == f"student_tdnn16_{teacher.name.removeprefix('teacher_')}_frame+segment6_mse_s0"
+    record = yaml.safe_load((student / "config.yaml").read_text())
+    assert (record["teacher"], record["teacher_parameters"]) == (teacher.name, 35456)
+    assert record["levels"]["embedding"]["size"] == 96 + 32
+    assert "up to date: read the teacher " in run(command, cwd=tmp_path).stderr
+    (tmp_path / "the final.raw").write_bytes(b"\0B<Nnet3> ")
+    done = run(command, cwd=tmp_path)
+    assert done.returncode == 1 and "the final.raw: damaged, or not an nnet3 network" in done.stderr
+    assert "stage 0 (environment) failed" in done.stderr and list(exp.glob("teacher_*")) == [teacher]
 
 
 @pytest.fixture(scope="session")

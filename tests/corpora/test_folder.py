@@ -1,5 +1,7 @@
 """A tree of recordings: all formats, odd names, sessions, genders; a split by speakers; mistakes told."""
 
+import logging
+
 import lhotse
 import numpy as np
 import pytest
@@ -37,7 +39,8 @@ def tree(tmp_path_factory):
 
 
 def options_of(root, **changes):
-    values = {"audio": str(root), "dev_share": 0.25, "eval_share": 0.25, "min_utterances": 2, "seed": 0, **changes}
+    values = {"audio": str(root), "dev_share": 0.25, "eval_share": 0.25, "min_utterances": 2, "seed": 0,
+              "max_bad_utts": 0, **changes}
     return config.build(folder.Options, values, "folder.yaml", "options")
 
 
@@ -186,6 +189,20 @@ def test_files_that_cannot_be_used_are_told(small, spoil, message):
     spoil(small)
     with pytest.raises(UserError, match=message):
         folder.manifests(options_of(small, dev_share=0.33, eval_share=0.33), None)
+
+
+def test_some_files_that_cannot_be_used_may_be_left_out(small, caplog):
+    a_text_file(small)
+    shares = {"dev_share": 0.33, "eval_share": 0.33}
+    (small / "b" / "w.ogg").write_bytes(b"")
+    with caplog.at_level(logging.WARNING):
+        found = folder.manifests(options_of(small, **shares, max_bad_utts=2), None)
+    assert "left out: 'a-z': " in caplog.text and "a/z.wav: cannot be read as audio" in caplog.text
+    assert f"{small}: 2 utterances left out" in caplog.text
+    names = {s.id for _, supervisions in found.values() for s in supervisions}
+    assert names == {f"{speaker}-{recording}" for speaker in "abcdef" for recording in "xy"}
+    with pytest.raises(UserError, match=r"cannot be read as audio .*\(2 utterances cannot be used, .* allows 1\)"):
+        folder.manifests(options_of(small, **shares, max_bad_utts=1), None)
 
 
 def test_too_few_speakers_are_told(small, tmp_path):

@@ -93,7 +93,7 @@ def test_manifests_lie_beside_the_tables_and_load(data, name):
 
 def test_trial_lists_are_those_of_their_sets(data):
     assert DataDir(data / "train").trial_lists() == {}
-    assert list(DataDir(data / "dev").trial_lists()) == ["dev"]
+    assert list(DataDir(data / "dev").trial_lists()) == ["dev", "dev_multi"]
     lists = DataDir(data / "eval").trial_lists()
     assert list(lists) == ["eval", "eval_multi"]
     utt2spk, sessions = DataDir(data / "eval").speakers(), DataDir(data / "eval").table("utt2session")
@@ -139,6 +139,14 @@ def test_genders_reach_tables_and_trials(tmp_path, prepare_folder):
     assert all(of[0][m] == of[1][t] for m, t in zip(trials.model, trials.test, strict=True))
 
 
+def test_recordings_with_and_without_a_session_go_together(tmp_path, prepare_folder):
+    root = make_tree(tmp_path / "tree")
+    for speaker in SPEAKERS:
+        (root / speaker / "day 0" / "u 0.wav").rename(root / speaker / "at any time.wav")
+    folder = DataDir(prepare_folder(root) / "train")
+    assert len(folder.table("utt2session")) == len(folder.speakers()) - 2
+
+
 def test_a_corpus_that_needs_no_audio_generated_says_so(conf, tmp_path, caplog):
     (tmp_path / "tree").mkdir()
     corpus = load_corpus(conf / "corpora" / "folder.yaml", [f"options.audio={tmp_path / 'tree'}"])
@@ -151,7 +159,7 @@ def test_what_is_wrong_with_a_corpus_file_is_told(conf):
     path = conf / "corpora" / "folder.yaml"
     with pytest.raises(UserError, match="folder.yaml: options: which recordings"):
         load_corpus(path, [])
-    with pytest.raises(UserError, match="'tape': no such variant in sources .*folder, synthetic"):
+    with pytest.raises(UserError, match="'tape': no such variant in sources .*cuts, folder, kaldi, synthetic"):
         load_corpus(path, ["source=tape"])
     with pytest.raises(UserError, match=r"folder.yaml: options\.eval_size: unknown key"):
         load_corpus(path, ["options.eval_size=3"])

@@ -127,11 +127,19 @@ def test_folding_is_exact():
     torch.manual_seed(0)
     layer = nn.Linear(9, 6)
     x = torch.randn(50, 9)
-    scale, shift = torch.rand(6, dtype=torch.float64) * 5 + 0.01, torch.randn(6, dtype=torch.float64) * 3
-    expected = layer(x).double() * scale + shift
+    scale, shift = np.random.default_rng(0).uniform(0.01, 5, 6), np.linspace(-6, 6, 6)
+    expected = layer(x).double().numpy() * scale + shift
     fold_affine(layer, scale, shift)
     assert layer.weight.dtype == torch.float32
     np.testing.assert_allclose(layer(x).double(), expected, rtol=1e-6, atol=2e-6)
+
+
+def test_normalisation_leads_from_the_teachers_space_to_the_targets(rng):
+    embeddings, labels = levels_of(rng)
+    embeddings[0][:, 2] = 7.0  # a dead unit
+    targets = targets_of(embeddings, labels)
+    scale, shift = targets.normalisation()
+    np.testing.assert_allclose(np.concatenate(embeddings, axis=1) * scale + shift, targets.values, atol=1e-5)
 
 
 class Student(nn.Module):

@@ -6,11 +6,11 @@ import kaldiio
 import numpy as np
 import pytest
 import torch
-import yaml
 
 import train_student
+from xvkd.distillation.teacher import describe_given
 from xvkd.errors import UserError
-from xvkd.nets.models import TEACHERS, BuildRecord, build_network, load_model, save_model
+from xvkd.nets.models import TEACHERS, BuildRecord, build_network, finish_model, load_model
 
 SIZES = {"frame": 8, "segment6": 5}
 UTTERANCES = [f"{speaker}-{number}" for speaker in "abcd" for number in range(3)]
@@ -30,10 +30,9 @@ def teacher(tmp_path):
     """A teacher that nobody has trained, and its embeddings."""
     folder = tmp_path / "teacher_small_s0"
     write_embeddings(folder / "embeddings" / "train")
-    arch = {"width": 6, "frame5_width": 8, "segment_width": 5}
+    arch = {"frame_widths": [6, 6, 6, 6, 8], "segment_widths": [5, 5]}
     record = BuildRecord(TEACHERS, "tdnn", arch, 30, 0)
-    (folder / "config.yaml").write_text(yaml.safe_dump({"role": "teacher", "build": vars(record)}))
-    save_model(folder, build_network(record, "teacher"))
+    finish_model(folder, build_network(record, "teacher"), record, {"role": "teacher"})
     return folder
 
 
@@ -54,10 +53,11 @@ def data(tmp_path):
 def train(conf, teacher, data, tmp_path, monkeypatch):
     """Runs the command; returns the student and its record."""
 
-    def run(levels, loss="mse", folder="student", *, epochs=2):
+    def run(levels, loss="mse", folder="student", *, epochs=2, width=8, rate=0.002, init=None):
         words = ["--config", str(conf / "students" / "tdnn152.yaml"), "--data-dir", str(data), "--seed", "0"]
-        for change in ["arch.width=8", f"training.epochs={epochs}", "training.batch_size=6",
-                       "training.chunk_frames=20", "training.precision=float32"]:  # fmt: skip
+        words += ["--init-model", str(tmp_path / init)] if init else []
+        for change in [f"arch.width={width}", f"training.learning_rate={rate}", f"training.epochs={epochs}",
+                       "training.batch_size=6", "training.chunk_frames=20", "training.precision=float32"]:  # fmt: skip
             words += ["--set", change]
         words += ["--teacher", str(teacher), "--levels", levels]
         words += ["--loss", str(conf / "losses" / f"{loss}.yaml")] if loss else []
@@ -118,6 +118,15 @@ def test_a_student_of_labels_needs_no_embeddings(train, teacher):
     assert "teacher_level_parameters" not in record
 
 
+def test_of_a_teacher_the_embeddings_may_be_all_that_there_is(train, teacher):
+    (teacher / "model.safetensors").unlink()
+    describe_given(teacher, {"frame": 8, "segment6": 5}, "/elsewhere")
+    network, record = train("frame+segment6")
+    assert network.output_dim == 13
+    assert record["teacher_parameters"] is None and record["teacher_level_parameters"] is None
+    assert train("label", loss=None, folder="other")[0].output_dim == 5
+
+
 def test_utterances_without_an_embedding_are_left_out(train, teacher):
     write_embeddings(teacher / "embeddings" / "train", utterances=UTTERANCES[:6])
     train("segment6")
@@ -133,3 +142,29 @@ def test_what_is_missing_is_told(train):
         train("segment7")
     with pytest.raises(UserError, match="expected different names"):
         train("frame+")
+
+
+def test_a_student_starts_from_another(train):
+    """Its last layer is in the teacher's space, that of the training is not: it still gives the same vectors."""
+    first, _ = train("segment6", epochs=4)
+    again, record = train("segment6", folder="again", rate=1e-9, init="student")
+    np.testing.assert_allclose(
+        again.segment_layers["embedding"].weight.detach(), first.segment_layers["embedding"].weight.detach(), atol=1e-4
+    )
+    assert record["init_model"]["left_random"] == []
+    again, record = train("segment6", folder="again", rate=1e-9, init="student/checkpoints/last.pt")
+    np.testing.assert_allclose(
+        again.segment_layers["embedding"].weight.detach(), first.segment_layers["embedding"].weight.detach(), atol=1e-4
+    )
+
+
+def test_a_student_starts_from_one_of_another_target(train):
+    """All but the last layer."""
+    first, _ = train("label", loss=None)
+    again, record = train("frame", folder="again", rate=1e-9, init="student")
+    assert torch.allclose(again.frame_layers[0].affine.weight, first.frame_layers[0].affine.weight, atol=1e-6)
+    assert record["init_model"]["left_random"] == ["segment_layers.embedding"]
+    with pytest.raises(UserError, match="'frame_layers.0.affine.weight' is 8 x 30 x 5 there and 7 x 30 x 5 in the"):
+        train("frame", folder="other", width=7, init="student")
+    with pytest.raises(UserError, match="teacher_small_s0: does not fit: 'frame_layers.0.affine.weight'"):
+        train("frame", folder="other", init="teacher_small_s0")

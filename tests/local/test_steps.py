@@ -274,3 +274,13 @@ def test_a_lost_archive_of_a_script_file_is_made_again(steps, tmp_path):
     (tmp_path / "x y.ark").unlink()
     assert f"it ({tmp_path}/x y.ark is missing)" in steps(script).stderr
     assert (tmp_path / "x y.ark").exists()
+
+
+def test_archives_are_found_whatever_stands_behind_their_names(steps, tmp_path):
+    """Scripts of other people's: without offsets, and with ranges."""
+    script = 'step "$W/.done" it --scp "$W/x.scp" -- true\n'
+    (tmp_path / "x:1.ark").touch()
+    ends = ("", ":5", ":5[0:9]", "[0:9,:]")
+    (tmp_path / "x.scp").write_text("".join(f"u{end} {tmp_path}/x:1.ark{end}\n" for end in ends))
+    steps(script)
+    assert "up to date: it" in steps(script).stderr

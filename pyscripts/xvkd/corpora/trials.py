@@ -31,9 +31,12 @@ class Utterance:
 
 @dataclass
 class TrialList:
-    """Trials, and the utterances of each model where models are enrolled from several."""
+    """Trials, and the utterances of each model where models are enrolled from several.
 
-    trials: list[tuple[str, str, bool]]
+    A trial is enrolment, test and whether it is a target; None where the list does not tell.
+    """
+
+    trials: Sequence[tuple[str, str, bool | None]]
     enrolments: dict[str, list[str]] | None
 
 

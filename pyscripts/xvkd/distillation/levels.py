@@ -20,6 +20,13 @@ def parse_levels(text: str) -> list[str]:
     return levels
 
 
+def level_names(folder: str | Path) -> list[str]:
+    """The levels of which a folder has embeddings: its ``<level>.scp`` files, but for parts (``x.1.scp``)."""
+    stems = sorted(path.stem for path in Path(folder).glob("*.scp"))
+    # What cannot be named among others, "frame4+frame segment6:mse", is no level's name.
+    return [stem for stem in stems if not set(stem) & set(".+: ")]
+
+
 def read_levels(folder: str | Path, levels: list[str]) -> tuple[list[str], list[np.ndarray]]:
     """Reads the embeddings of several levels.
 
@@ -37,7 +44,7 @@ def read_levels(folder: str | Path, levels: list[str]) -> tuple[list[str], list[
     folder = Path(folder)
     for level in levels:
         if not (folder / f"{level}.scp").exists():
-            known = ", ".join(sorted(path.stem for path in folder.glob("*.scp") if path.stem.count(".") == 0))
-            raise UserError(f"{folder}: no level '{level}' (there are: {known or 'none; run stage 5'})")
+            known = ", ".join(level_names(folder)) or "none; run stage 5"
+            raise UserError(f"{folder}: no level '{level}' (there are: {known})")
     utterances, first = read_vectors(folder / f"{levels[0]}.scp")
     return utterances, [first] + [read_vectors(folder / f"{level}.scp", utterances)[1] for level in levels[1:]]

@@ -57,6 +57,11 @@ class Targets:
     scale: np.ndarray
     shift: np.ndarray
 
+    def normalisation(self) -> tuple[np.ndarray, np.ndarray]:
+        """Scale and shift of the inverse, from the teacher's own space to the targets'."""
+        inverse = np.where(_constant(self.scale, self.shift), 0.0, 1 / np.maximum(self.scale, np.finfo(float).tiny))
+        return inverse, -self.shift * inverse
+
 
 def make_targets(
     levels: list[str], embeddings: list[np.ndarray], speakers: np.ndarray, config: LossConfig, pca_dim: int
@@ -73,10 +78,8 @@ def make_targets(
     joined = np.concatenate(embeddings, axis=1).astype(np.float64)
     shift = joined.mean(axis=0)
     scale = joined.std(axis=0)
-    # A dimension that never varies (a dead unit) has nothing to teach: it stays at zero. In float32 it
-    # varies by rounding.
-    constant = scale <= CONSTANT * np.maximum(scale.max(), np.abs(shift))
-    values = (joined - shift) / np.where(constant, 1.0, scale)
+    # A dimension that never varies (a dead unit) has nothing to teach: it stays at zero.
+    values = (joined - shift) / np.where(_constant(scale, shift), 1.0, scale)
     weights = [config.level_weights.get(level, config.level_weights["default"]) for level in levels]
     blocks = [(part.shape[1], weight) for part, weight in zip(embeddings, weights, strict=True)]
     if config.projection != "none":
@@ -91,3 +94,8 @@ def make_targets(
     if config.projection != "none" or config.length_normalise:
         scale, shift = np.ones(values.shape[1]), np.zeros(values.shape[1])
     return Targets(values.astype(np.float32), blocks, scale, shift)
+
+
+def _constant(scale: np.ndarray, shift: np.ndarray) -> np.ndarray:
+    """(dim,) bool: dimensions that never vary; in float32 they vary by rounding."""
+    return scale <= CONSTANT * np.maximum(scale.max(), np.abs(shift))

@@ -1,5 +1,6 @@
 """Training a student on targets."""
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -48,7 +49,7 @@ class Distillation(nn.Module):
 
 
 @torch.no_grad()
-def fold_affine(layer: nn.Linear, scale: torch.Tensor, shift: torch.Tensor) -> None:
+def fold_affine(layer: nn.Linear, scale: np.ndarray, shift: np.ndarray) -> None:
     """Multiplies ``y * scale + shift`` into the affine layer that gives y.
 
     Args:
@@ -57,5 +58,6 @@ def fold_affine(layer: nn.Linear, scale: torch.Tensor, shift: torch.Tensor) -> N
         shift: (dim,).
     """
     weight, bias = layer.weight.double(), layer.bias.double()
-    layer.weight.copy_(weight * scale.to(weight)[:, None])
-    layer.bias.copy_(bias * scale.to(weight) + shift.to(weight))
+    scale, shift = (torch.from_numpy(values).to(weight) for values in (scale, shift))
+    layer.weight.copy_(weight * scale[:, None])
+    layer.bias.copy_(bias * scale + shift)

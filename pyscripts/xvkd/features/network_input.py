@@ -15,7 +15,7 @@ class InputConfig:
     """Schema of ``conf/inputs/*.yaml``."""
 
     features: str  # conf/features/<features>.yaml
-    vad: str  # conf/features/<vad>.yaml
+    vad: str  # conf/features/<vad>.yaml, and the name of what it has written, <vad>.scp
     cmn_window: int = limits(1)  # frames
     min_cmn_window: int = limits(1)  # frames; only without center
     center: bool

@@ -4,13 +4,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from xvkd.config import limits
+from xvkd.schema import choices, limits
 
 
 @dataclass
 class VadConfig:
     """Schema of ``conf/features/vad.yaml``; the names are Kaldi's options."""
 
+    kind: str = choices("energy")
     vad_energy_threshold: float  # constant part of the threshold on C0
     vad_energy_mean_scale: float = limits(0.0)  # part of the utterance's mean C0
     vad_frames_context: int = limits(0)  # frames on each side that vote

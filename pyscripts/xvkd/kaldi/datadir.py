@@ -32,6 +32,10 @@ class DataDir:
         """Utterance id to speaker id, sorted by utterance."""
         return dict(sorted(self.table("utt2spk").items()))
 
+    def bad_utterances(self) -> set[str]:
+        """Utterances that stage 3 could make no features of, or in which it found no voiced frame (``bad_utts*``)."""
+        return {line for path in self.path.glob("bad_utts*") for line in path.read_text(encoding="utf-8").split()}
+
     def trial_lists(self) -> dict[str, tuple[Path, Path | None]]:
         """The trial lists of the set: name to (trials, enrolment map or None).
 

@@ -51,6 +51,16 @@ class Trials(Pairs):
 
     target: np.ndarray
 
+    def only(self, models: np.ndarray, tests: np.ndarray) -> "Trials":
+        """The trials between some of the models, (M,) bool, and some of the test utterances, (N,) bool."""
+        kept = models[self.model] & tests[self.test]
+        model, test = ((np.cumsum(mask) - 1).astype(np.int32) for mask in (models, tests))
+        return Trials(
+            [name for name, keep in zip(self.models, models, strict=True) if keep],
+            [name for name, keep in zip(self.tests, tests, strict=True) if keep],
+            model[self.model[kept]], test[self.test[kept]], self.target[kept],
+        )  # fmt: skip
+
 
 @dataclass
 class Scores(Pairs):

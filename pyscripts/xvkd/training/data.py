@@ -31,6 +31,10 @@ class UtteranceReader:
         self._cache: dict[str, np.ndarray] = {}
         self._cache_left = cache_bytes
 
+    def __contains__(self, utterance: object) -> bool:
+        """Whether there is all that the input of an utterance is made of."""
+        return utterance in self._features and (self._vad is None or utterance in self._vad)
+
     def __getitem__(self, utterance: str) -> np.ndarray:
         """The input of one utterance: float32 (frames, dim), perhaps without frames."""
         if utterance in self._cache:
@@ -122,10 +126,12 @@ def chunk_loader(dataset: ChunkDataset, sampler: ChunkSampler, workers: int) -> 
 def usable_utterances(data_dir: DataDir, reader: UtteranceReader, utterances: Sequence[str]) -> dict[str, int]:
     """Those of the utterances with at least one frame for the network, in order, with their frames' checksums.
 
+    Some may have no features, or no voiced frame: stage 3 has seen to it that they are few enough.
+
     Raises:
         UserError: none is left.
     """
-    inputs = ((utterance, reader[utterance]) for utterance in utterances)
+    inputs = ((utterance, reader[utterance]) for utterance in utterances if utterance in reader)
     usable = {utterance: checksum(frames) for utterance, frames in inputs if len(frames)}
     if not usable:
         raise UserError(f"{data_dir.path}: no utterance has a voiced frame; check its features and VAD")
