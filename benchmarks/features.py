@@ -12,13 +12,12 @@ another machine, reading and writing included.
 """
 
 import argparse
-import time
 from collections.abc import Callable
 
 import kaldi_native_fbank as knf
 import numpy as np
 import torch
-from machine import ROOT, machine
+from machine import ROOT, machine, seconds_of
 
 from xvkd import config
 from xvkd.features.extraction import FeatureConfig, FeatureExtractor
@@ -51,11 +50,9 @@ def peer(options: FeatureConfig) -> Callable[[np.ndarray], knf.OnlineMfcc | knf.
     return extract
 
 
-def seconds_of(extract: Callable, utterances: list[np.ndarray]) -> float:
-    start = time.perf_counter()
+def extract_all(extract: Callable, utterances: list[np.ndarray]) -> None:
     for samples in utterances:
         extract(samples)
-    return time.perf_counter() - start
 
 
 def main() -> None:
@@ -79,7 +76,7 @@ def main() -> None:
         times: dict[str, list[float]] = {name: [] for name in programs}
         for _ in range(args.repeats):
             for name, program in programs.items():
-                times[name].append(seconds_of(program, utterances))
+                times[name].append(seconds_of(extract_all, program, utterances))
         speech = sum(map(len, utterances)) / options.sample_frequency
         ours, theirs = (speech / min(values) for values in times.values())
         print(

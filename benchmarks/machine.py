@@ -1,8 +1,10 @@
-"""What all benchmarks share: the library on the path, and the machine that the figures are of."""
+"""What all benchmarks share: the library on the path, the machine that the figures are of, and the clock."""
 
 import os
 import platform
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -17,3 +19,10 @@ def machine() -> str:
         names = [line.partition(": ")[2] for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
         name = names[0] if names else name
     return f"{name}, {len(os.sched_getaffinity(0))} cores, Python {platform.python_version()}"
+
+
+def seconds_of(function: Callable, *arguments: object) -> float:
+    """How long a call takes."""
+    start = time.perf_counter()
+    function(*arguments)
+    return time.perf_counter() - start

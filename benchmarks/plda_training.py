@@ -13,14 +13,12 @@ ours is also given with that of reading the vectors from an archive.
 import argparse
 import os
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy is imported: one thread, as Kaldi's figure
 
 import numpy as np
-from machine import machine
+from machine import machine, seconds_of
 from scoring_files import write_vectors
 
 from xvkd.backend.plda import Plda
@@ -51,12 +49,6 @@ def loop(vectors: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarra
             new_within += count * (covariance + np.outer(rest, rest))
         within, between = new_within / len(vectors), new_between / len(speakers)
     return within, between
-
-
-def seconds_of(function: Callable, *arguments: object) -> float:
-    start = time.perf_counter()
-    function(*arguments)
-    return time.perf_counter() - start
 
 
 def main() -> None:

@@ -9,13 +9,12 @@ of speech; one thread. Paths are compared first. The programs take turns, --repe
 
 import argparse
 import os
-import time
 from collections.abc import Callable
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before numpy is imported
 
 import numpy as np
-from machine import ROOT, machine
+from machine import ROOT, machine, seconds_of
 
 from xvkd import config
 from xvkd.errors import UserError
@@ -48,12 +47,6 @@ def loop(ratios: list[np.ndarray], options: VadHmmConfig) -> list[np.ndarray]:
             path[frame], state = state >= silence, sources[frame, state]
         paths.append(path)
     return paths
-
-
-def seconds_of(function: Callable, *arguments: object) -> float:
-    start = time.perf_counter()
-    function(*arguments)
-    return time.perf_counter() - start
 
 
 def main() -> None:

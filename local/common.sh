@@ -260,7 +260,7 @@ data_sets() {
 lock() {
   local file="$1/.lock" descriptor
   if [[ "${XVKD_LOCKED:-}" == *"|$PWD/$1|"* ]]; then return 0; fi
-  if ! mkdir -p "$1" 2>/dev/null || ! { exec {descriptor}>>"$file"; } 2>/dev/null; then
+  if ! mkdir -p "$1" || ! { exec {descriptor}>>"$file"; }; then
     die "$1: cannot be written; make it writable, or name another folder with --data-root, --exp-root or --apply-to"
   fi
   python3 -I local/lock.py "$descriptor" "$file" "$$" || exit 1

@@ -4,11 +4,10 @@ import gzip
 import logging
 import os
 
-import kaldiio
 import lhotse
 import numpy as np
 import pytest
-import soundfile
+from corpus_files import UTTERANCES, change, write_features, write_sound, write_table
 
 from xvkd.corpora.prepare import load_corpus, prepare
 from xvkd.corpora.sources import kaldi
@@ -17,68 +16,6 @@ from xvkd.features.audio import read_audio
 from xvkd.kaldi.archives import MatrixReader
 from xvkd.kaldi.datadir import DataDir
 from xvkd.kaldi.tables import read_table
-
-SPEAKERS = ["anna", "bob"]
-UTTERANCES = {f"{speaker}-{number}": speaker for speaker in SPEAKERS for number in range(3)}
-
-
-def write_table(path, table):
-    path.write_text("".join(f"{key} {value}\n" for key, value in table.items()))
-
-
-def write_sound(path, seconds=0.5, rate=16000, channels=1):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    samples = 0.1 * np.random.default_rng(0).standard_normal((round(seconds * rate), channels))
-    soundfile.write(path, samples, rate)
-    return path
-
-
-def write_features(folder, archive, name="feats", frames=50):
-    """<name>.scp, whose archive stands there as it is given here."""
-    random = np.random.default_rng(0)
-    shape = (frames, 30) if name == "feats" else (frames,)
-    arrays = {key: np.round(random.random(shape)).astype(np.float32) for key in UTTERANCES}
-    archive.parent.mkdir(parents=True, exist_ok=True)
-    kaldiio.save_ark(str(archive), arrays, scp=str(folder / f"{name}.scp"))
-    return arrays
-
-
-@pytest.fixture
-def recipe(tmp_path, monkeypatch):
-    """Somebody's recipe folder, and the user in another one."""
-    root = tmp_path / "egs" / "my $(touch x) recipe"
-    (root / "data" / "train").mkdir(parents=True)
-    write_table(root / "data" / "train" / "utt2spk", UTTERANCES)
-    (tmp_path / "home").mkdir()
-    monkeypatch.chdir(tmp_path / "home")
-    return root
-
-
-@pytest.fixture
-def train(recipe):
-    """A data directory with wav.scp, whose paths are relative to the recipe."""
-    for name in UTTERANCES:
-        write_sound(recipe / "wavs" / f"{name} x.wav")
-    write_table(recipe / "data" / "train" / "wav.scp", {name: f"wavs/{name} x.wav" for name in UTTERANCES})
-    return recipe / "data" / "train"
-
-
-@pytest.fixture
-def take(conf, tmp_path):
-    """Prepares a corpus of the given directories; returns data/<name>."""
-
-    def run(name="data", **options):
-        overrides = [f"options.{key}='{value}'" for key, value in options.items()]
-        prepare(*load_corpus(conf / "corpora" / "kaldi.yaml", overrides), tmp_path / name)
-        return tmp_path / name
-
-    return run
-
-
-def change(path, old, new):
-    text = path.read_text()
-    assert old in text
-    path.write_text(text.replace(old, new))
 
 
 def test_a_directory_of_recordings(train, take, tmp_path):
@@ -413,94 +350,3 @@ def test_a_folder_with_a_line_break_in_its_name_is_told(tmp_path, conf):
     with pytest.raises(UserError, match=r"wav.scp: 'anna-0': a line break in '.*new\\nline/x.wav': rename the file"):
         prepare(config, source, kaldi.Options(str(train), "", "", "", "", 0), tmp_path / "data")
     assert not (tmp_path / "data").exists()
-
-
-TRIALS = "anna-0 anna-1 target\nanna-0 bob-1 nontarget\n"
-
-
-def test_trials_that_lie_there_are_taken_over_in_our_format(train, take):
-    (train / "trials").write_text("1 anna-0.wav anna-1.wav\n0 anna-0.wav bob-1.wav\n")
-    (train / "trials_models").write_text("A anna-2 1\nA bob-2 0\n")
-    (train / "enrol_models").write_text("A anna-0 anna-1\n")
-    folder = take(eval_dir=train, train_dir=train) / "eval"
-    assert list(DataDir(folder).trial_lists()) == ["eval", "eval_models"]
-    assert (folder / "trials").read_text() == TRIALS
-    assert (folder / "trials_models").read_text() == "A anna-2 target\nA bob-2 nontarget\n"
-    assert (folder / "enrol_models").read_text() == "A anna-0 anna-1\n"
-
-
-def test_a_list_of_ones_own_takes_the_place_of_theirs(train, take, tmp_path):
-    (train / "trials").write_text("whatever this may be\n")
-    (tmp_path / "mine").write_text("A bob-1 target\nA anna-1 nontarget\n")
-    (tmp_path / "models").write_text("A bob-0 bob-2\n")
-    given = {"train_dir": train, "eval_dir": train, "trials": tmp_path / "mine"}
-    folder = take(**given, enrol=tmp_path / "models") / "eval"
-    assert (folder / "trials").read_text() == (tmp_path / "mine").read_text()
-    assert DataDir(folder).trial_lists() == {"eval": (folder / "trials", folder / "enrol")}
-    (tmp_path / "mine").write_text(TRIALS)
-    assert DataDir(take(**given) / "eval").trial_lists() == {"eval": (folder / "trials", None)}
-
-
-def test_without_a_list_trials_are_made_from_the_speakers(train, take, caplog):
-    folder = take(train_dir=train, dev_dir=train)
-    lists = DataDir(folder / "dev").trial_lists()
-    assert list(lists) == ["dev"] and (folder / "dev" / "trials").read_text().count(" target\n") == 6
-    # Unlabelled: every utterance is its own speaker.
-    write_table(train / "utt2spk", {name: name for name in UTTERANCES})
-    with caplog.at_level(logging.WARNING):
-        take("other", train_dir=train, eval_dir=train)
-    assert "eval: no trials: 0 target and 15 non-target trials" in caplog.text
-    assert "6 utterances have the ids of some in" in caplog.text
-
-
-def test_what_is_not_given_any_more_goes(train, recipe, take):
-    (train / "trials_x").write_text(TRIALS)
-    folder = take(train_dir=train, dev_dir=train, eval_dir=train)
-    (folder / "eval" / "mine").write_text("a file of the user's")
-    write_features(train, recipe / "mfcc" / "a.ark")
-    (train / "wav.scp").unlink()
-    (train / "trials_x").unlink()
-    take(train_dir=train, eval_dir=train)
-    assert not (folder / "dev" / "utt2spk").exists()  # no set any more
-    assert {path.name for path in (folder / "eval").iterdir() if path.is_file()} == {
-        ".prepared", "utt2spk", "spk2utt", "trials", "trials_multi", "enrol_multi", "mine",
-    } - ({"trials_multi", "enrol_multi"} if not (folder / "eval" / "trials_multi").exists() else set())
-    assert not list((folder / "eval" / "manifests").iterdir())
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({}, "which data directories"),
-        ({"train_dir": "/nowhere"}, "--train-dir /nowhere: no such folder or file"),
-        ({"train_dir": "/"}, "--train-dir /: is neither a Kaldi data directory"),
-        ({"train_dir": "", "trials": "/dev/null"}, "which data directories"),
-    ],
-)
-def test_impossible_options_are_told(conf, options, message):
-    with pytest.raises(UserError, match=message):
-        load_corpus(conf / "corpora" / "kaldi.yaml", [f"options.{key}='{value}'" for key, value in options.items()])
-
-
-def test_trials_need_their_set(conf, train, tmp_path):
-    (tmp_path / "t").write_text("")
-    for options, message in (
-        ({"trials": tmp_path / "t"}, "of which utterances. Give --eval-dir"),
-        ({"eval_dir": train, "trials": tmp_path / "no"}, "--trials .*no: no such file"),
-        ({"eval_dir": train, "enrol": tmp_path / "t"}, "--enrol .*: the models of which trials. Give --trials"),
-    ):
-        with pytest.raises(UserError, match=message):
-            kaldi_options = {"train_dir": train, "dev_dir": "", "eval_dir": "", "trials": "", "enrol": "", **options}
-            load_corpus(
-                conf / "corpora" / "kaldi.yaml", [f"options.{key}='{value}'" for key, value in kaldi_options.items()]
-            )
-    assert kaldi.Options("a", "", "c", "", "", 0).directories() == {"train": "a", "eval": "c"}
-
-
-def test_a_list_without_labels_will_do_where_nothing_is_trained(train, take, tmp_path):
-    (tmp_path / "list").write_text("anna-0 bob-1\nbob-2 bob-1\n")
-    folder = take(eval_dir=train, trials=tmp_path / "list") / "eval"
-    assert (folder / "trials").read_text() == "anna-0 bob-1\nbob-2 bob-1\n"
-    with pytest.raises(UserError, match=r"eval: trials: no labels: error rates need .* \(./run.sh --apply\)"):
-        take("other", train_dir=train, eval_dir=train, trials=tmp_path / "list")
-    assert not (tmp_path / "other").exists()
