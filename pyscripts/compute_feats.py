@@ -16,6 +16,8 @@ for one frame is an error if the configuration says allow_empty: false, else an 
 
 import logging
 
+import numpy as np
+
 from xvkd import cli
 from xvkd.errors import UserError
 from xvkd.features.extraction import FeatureConfig, FeatureExtractor
@@ -51,6 +53,9 @@ def main() -> None:
                     ))
                     continue
                 logging.warning("'%s' is too short for a frame (%d samples): empty", utterance, len(samples))
+            if not np.isfinite(features).all():
+                skip(args.wavs, UserError(f"{args.wavs}: key '{utterance}': NaN or infinity: its samples are too large"))
+                continue
             writer.write(utterance, features)
             done += 1
             if recordings.keys is not None:
