@@ -54,7 +54,7 @@ def main() -> None:
                     continue
                 logging.warning("'%s' is too short for a frame (%d samples): empty", utterance, len(samples))
             if not np.isfinite(features).all():
-                skip(args.wavs, UserError(f"{args.wavs}: key '{utterance}': NaN or infinity: its samples are too large"))
+                skip(args.wavs, UserError(f"{args.wavs}: key '{utterance}': NaN or infinity, of too large samples"))
                 continue
             writer.write(utterance, features)
             done += 1
