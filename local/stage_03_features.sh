@@ -75,7 +75,7 @@ for set in $sets; do
       inputs+=(--input "$data/$set/segments")
       options=(--segments "$data/$set/segments")
     fi
-    step "$data/$set/.done.feats" "features of $set" \
+    step "$data/$set/.done.feats" "features of $set" --scp "$data/$set/feats.scp" \
       "${inputs[@]}" --input "$data/.done" --input "$features_config" -- \
       compute feats feats "$set" "$features_config" "scp,p:$data/$set/wav.scp" "${options[@]}"
   fi
@@ -83,7 +83,7 @@ for set in $sets; do
   if [ -f "$data/$set/given/vad.scp" ] && [ "$vad" = energy ]; then
     reuse vad "$vad_name" "$set" "voice activity of $set" "$data/$set/$set_done" "$data/$set/.done.feats"
   else
-    step "$data/$set/$set_done" "voice activity of $set" \
+    step "$data/$set/$set_done" "voice activity of $set" --scp "$data/$set/$vad_name.scp" \
       --input "$data/$set/.done.feats" --input "$vad_config" -- \
       compute vad "$vad_name" "$set" "$vad_config" "scp:$data/$set/feats.scp" --omit-unvoiced-utts=true
   fi
