@@ -32,7 +32,6 @@ from xvkd.kaldi.tables import slice_part
 from xvkd.progress import Progress
 
 BATCH_UTTERANCES, BATCH_FRAMES = 64, 100_000
-MOST_NAMED = 5
 
 
 def main() -> None:

@@ -91,11 +91,12 @@ def test_killed_at_random_moments(undisturbed, tmp_path, seed):
     assert_undisturbed(tmp_path, undisturbed[1])
 
 
-@pytest.mark.parametrize("kilobytes", [1, 30, 100, 200])
-def test_full_disk(undisturbed, tmp_path, kilobytes):
-    """No file can grow beyond a limit: one clear sentence, and a plain run afterwards is whole."""
-    limited = ["bash", "-c", f'ulimit -f {kilobytes}; exec "$@"', "limited", *command(tmp_path)]
-    done = run(limited)
+@pytest.mark.parametrize(("kilobytes", "before"), [(1, None), (30, None), (200, None), (100, 3)])
+def test_full_disk(undisturbed, tmp_path, kilobytes, before):
+    """From a stage on, no file can grow beyond a limit: one clear sentence, and a plain run afterwards is whole."""
+    if before is not None:
+        assert run(command(tmp_path, "--stop-stage", before)).returncode == 0
+    done = run(["bash", "-c", f'ulimit -f {kilobytes}; exec "$@"', "limited", *command(tmp_path)])
     assert done.returncode == 1
     assert re.search(r"error: .*: cannot be written: File too large; free space", done.stderr)
     assert "Traceback" not in done.stderr

@@ -5,6 +5,7 @@ plain values; nothing in them is ever run.
 """
 
 import hashlib
+import io
 import json
 import logging
 import os
@@ -39,8 +40,11 @@ def checksum(array: np.ndarray) -> int:
 def save(folder: Path, state: dict[str, Any]) -> None:
     """Writes a checkpoint, under its name only when whole, and keeps the one before it."""
     last = folder / LAST
+    # Through memory: torch's own writer would hide why a file cannot be written.
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
     with atomic_write(last, "wb") as file:
-        torch.save(state, file)
+        file.write(buffer.getbuffer())
         if last.exists():
             os.replace(last, folder / PREVIOUS)
 
