@@ -95,6 +95,13 @@ if [ "$vad" != energy ]; then vad_name="vad_$vad"; fi
   || die "--vad '$vad': no such file as conf/features/$vad_name.yaml (there are: energy $(choices conf/features .yaml | grep -o 'vad_[^ ]*' | sed 's/^vad_//' | paste -sd' '))"
 [[ "$vad_backend" =~ ^(viterbi|k2)$ ]] || die "--vad-backend '$vad_backend': there are viterbi and k2"
 ! "$vad_posteriors" || [ "$vad" != energy ] || die "--vad-posteriors: the energy VAD has none; add --vad hmm"
+# no_use OPTION WHY: an option that would be passed over is a mistake.
+no_use() { [[ " $given_options " != *" $1 "* ]] || die "--${1//_/-}: has no use $2; leave it out"; }
+if [ "$vad" = energy ]; then no_use vad_backend "without --vad hmm"; fi
+if [ -z "$apply" ]; then for _name in level apply_to; do no_use "$_name" "without --apply"; done; fi
+if [ -n "$teacher_nnet3$teacher_embeddings" ]; then
+  for _name in teacher teacher_set; do no_use "$_name" "where the teacher is given"; done
+fi
 # nproc heeds OMP_NUM_THREADS, which a calling script may have set for its jobs.
 cores="$(env -u OMP_NUM_THREADS nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)"
 [ "$nj" -gt 0 ] || nj="$cores"

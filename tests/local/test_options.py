@@ -55,6 +55,11 @@ def test_help_from_another_folder(script):
     ("options", "message"),
     [
         (["--stages", "3"], "--stages: unknown option (see --help)"),
+        (["--vad-backend", "k2"], "--vad-backend: has no use without --vad hmm; leave it out"),
+        (["--level", "stats"], "--level: has no use without --apply; leave it out"),
+        (["--apply-to", "x"], "--apply-to: has no use without --apply"),
+        (["--teacher-embeddings", "x", "--teacher", "tdnn"], "--teacher: has no use where the teacher is given"),
+        (["--teacher-nnet3", "x", "--teacher-set", "a=1"], "--teacher-set: has no use where the teacher is given"),
         (["--Stage", "3"], "--Stage: unknown option"),
         (["--dry_run-", "3"], "--dry_run-: unknown option"),
         (["--path=/bin"], "--path: unknown option"),
