@@ -30,16 +30,18 @@ def golden() -> Path:
 @pytest.fixture(scope="session")
 def oracle() -> Path:
     """The full set of Kaldi's outputs, of which ``golden`` holds a part; skips where it is not."""
-    folder = Path(os.environ.get("XVKD_ORACLE", ROOT.parent / "shared" / "kaldi_oracle"))
-    if not folder.is_dir():
-        pytest.skip(f"{folder}: no such folder; set XVKD_ORACLE to the folder with Kaldi's outputs")
-    return folder
+    return _folder("XVKD_ORACLE", "kaldi_oracle", "the folder with Kaldi's outputs")
 
 
 @pytest.fixture(scope="session")
 def speech() -> Path:
     """Recordings of people, ``<corpus>/<speaker>/*.flac``; skips where they are not."""
-    folder = Path(os.environ.get("XVKD_SPEECH", ROOT.parent / "shared" / "speech"))
+    return _folder("XVKD_SPEECH", "speech", "a folder with <corpus>/<speaker>/*.flac")
+
+
+def _folder(variable: str, name: str, what: str) -> Path:
+    """What a variable names, else what stands beside the checkout; skips where it is not."""
+    folder = Path(os.environ.get(variable, ROOT.parent / "shared" / name))
     if not folder.is_dir():
-        pytest.skip(f"{folder}: no such folder; set XVKD_SPEECH to a folder with <corpus>/<speaker>/*.flac")
+        pytest.skip(f"{folder}: no such folder; set {variable} to {what}")
     return folder
