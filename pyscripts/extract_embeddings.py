@@ -43,7 +43,7 @@ def main() -> None:
     levels = [level for level in levels if level not in aliases]
 
     data_dir = DataDir(args.data_dir)
-    reader = UtteranceReader(data_dir, InputConfig(**record["input"]))
+    reader = UtteranceReader([data_dir], InputConfig(**record["input"]))
     everything = data_dir.speakers()
     utterances = [utterance for utterance in everything if utterance in reader]
     if not utterances:

@@ -31,7 +31,10 @@ def main() -> None:
     parser.add_argument("--teacher", type=Path, required=True, metavar="MODEL", help="the teacher's folder")
     parser.add_argument("--levels", required=True, help="names joined by +, such as frame+segment6; or label")
     parser.add_argument("--loss", help="conf/losses/<name>.yaml; not with --levels label")
-    parser.add_argument("--embeddings", help="folder of <level>.scp of the training set; default: the teacher's")
+    parser.add_argument(
+        "--embeddings", action="append", type=Path, metavar="DIR",
+        help="has <level>.scp of a training set; one for each --data-dir, in their order; default: the teacher's",
+    )
     args = parser.parse_args()
     teacher = Teacher.read(args.teacher)
     record = {"role": "student", "teacher": args.teacher.name, "teacher_parameters": teacher.parameters}
@@ -49,11 +52,14 @@ def main() -> None:
     levels = parse_levels(args.levels)
     loss = configuration.load(LossConfig, args.loss)
     backend = configuration.load(BackendConfig, Path(args.config).parent.parent / "backend.yaml")
-    names, embeddings = read_levels(args.embeddings or args.teacher / "embeddings" / Path(args.data_dir).name, levels)
+    folders = args.embeddings or [args.teacher / "embeddings" / Path(path).name for path in args.data_dir]
+    if len(folders) != len(args.data_dir):
+        raise UserError(f"--embeddings: {len(folders)} folders for {len(args.data_dir)} of --data-dir")
+    names, embeddings = read_levels(folders, levels)
     rows = {name: row for row, name in enumerate(names)}
     setup.keep(np.array([row for row, name in enumerate(setup.utterances) if name in rows], dtype=int))
     if not setup.utterances:
-        raise UserError(f"{args.data_dir}: none of its utterances has an embedding of the teacher")
+        raise UserError(f"{', '.join(args.data_dir)}: none of the utterances has an embedding of the teacher")
     order = np.array([rows[name] for name in setup.utterances])
     needed = {"teacher_level_parameters": teacher.parameters_for(levels)}
     embeddings = [part[order] for part in embeddings]

@@ -29,7 +29,7 @@ def test_impossible_sets_are_told(text):
 
 
 def test_rows_of_all_levels_are_the_same_utterances(folder):
-    utterances, (segment6, frame) = read_levels(folder, ["segment6", "frame"])
+    utterances, (segment6, frame) = read_levels([folder], ["segment6", "frame"])
     assert utterances == ["d", "b", "c", "a"]
     assert segment6.dtype == frame.dtype == np.float32
     assert segment6.tolist() == [[ord(key)] * 2 for key in utterances]
@@ -38,13 +38,20 @@ def test_rows_of_all_levels_are_the_same_utterances(folder):
 
 def test_a_missing_level_comes_with_those_that_there_are(folder, tmp_path):
     with pytest.raises(UserError, match=r"no level 'segment7' \(there are: frame, segment6\)"):
-        read_levels(folder, ["frame", "segment7"])
+        read_levels([folder], ["frame", "segment7"])
     with pytest.raises(UserError, match=r"no level 'frame' \(there are: none; run stage 5\)"):
-        read_levels(tmp_path / "nowhere", ["frame"])
+        read_levels([tmp_path / "nowhere"], ["frame"])
 
 
 def test_a_level_that_misses_an_utterance_is_told(folder):
     lines = (folder / "segment6.scp").read_text().splitlines(keepends=True)
     (folder / "segment6.scp").write_text("".join(lines[1:]))
     with pytest.raises(UserError, match=r"segment6.scp: no entry for 'd' \(1 of 4 keys"):
-        read_levels(folder, ["frame", "segment6"])
+        read_levels([folder], ["frame", "segment6"])
+
+
+def test_the_levels_of_several_sets_are_joined(folder):
+    utterances, (segment6, frame) = read_levels([folder, folder], ["segment6", "frame"])
+    assert utterances == ["d", "b", "c", "a"] * 2
+    assert segment6.tolist() == [[ord(key)] * 2 for key in utterances]
+    assert frame.tolist() == [[ord(key)] * 3 for key in utterances]

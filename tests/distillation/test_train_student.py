@@ -131,7 +131,7 @@ def test_utterances_without_an_embedding_are_left_out(train, teacher):
     write_embeddings(teacher / "embeddings" / "train", utterances=UTTERANCES[:6])
     train("segment6")
     write_embeddings(teacher / "embeddings" / "train", utterances=["x-1", "x-2"])
-    with pytest.raises(UserError, match="train: none of its utterances has an embedding of the teacher"):
+    with pytest.raises(UserError, match="train: none of the utterances has an embedding of the teacher"):
         train("segment6", folder="other")
 
 

@@ -8,14 +8,21 @@ from hypothesis import strategies as st
 from xvkd.errors import UserError
 from xvkd.features.network_input import InputConfig
 from xvkd.kaldi.datadir import DataDir
-from xvkd.training.data import Batch, ChunkDataset, ChunkSampler, UtteranceReader, chunk_loader, usable_utterances
+from xvkd.training.data import ChunkDataset, UtteranceReader, chunk_loader, usable_utterances
+from xvkd.training.sampling import Batch, ChunkSampler
 
 READS = InputConfig("mfcc", "vad", 300, 100, center=True, norm_vars=False, voiced_only=True)
 UNNORMALISED = InputConfig("mfcc", "vad", 1, 1, center=True, norm_vars=False, voiced_only=True)
 
 
+class Frames(dict):
+    """A reader of frames in memory."""
+
+    chunk = UtteranceReader.chunk
+
+
 def batches(sampler):
-    return [(batch.utterances.tolist(), batch.offsets.tolist()) for batch in sampler]
+    return [(batch.utterances.tolist(), [*batch.offsets.tolist(), *batch.seeds.tolist()]) for batch in sampler]
 
 
 @pytest.fixture
@@ -71,8 +78,8 @@ def test_a_chunk_lies_within_its_utterance(length, offset):
     """Consecutive frames of the utterance, from its beginning to its end; a short one is repeated."""
     frames = np.column_stack([np.arange(length), -np.arange(length)]).astype(np.float32)
     chunk_frames = 20
-    dataset = ChunkDataset({"a": frames}, ["a"], chunk_frames)
-    features, indices = dataset[Batch(np.array([0]), np.array([offset]))]
+    dataset = ChunkDataset(Frames(a=frames), ["a"], chunk_frames)
+    features, indices = dataset[Batch(np.zeros(1, int), np.array([offset]), np.zeros(1, int))]
     assert features.shape == (1, chunk_frames, 2) and indices.tolist() == [0]
     drawn = features[0, :, 0].tolist()
     assert (features[0, :, 1] == -features[0, :, 0]).all()
@@ -85,20 +92,20 @@ def test_a_chunk_lies_within_its_utterance(length, offset):
 
 def test_a_chunk_can_begin_at_either_end_of_the_range():
     frames = np.arange(22, dtype=np.float32)[:, None]
-    dataset = ChunkDataset({"a": frames}, ["a"], 20)
+    dataset = ChunkDataset(Frames(a=frames), ["a"], 20)
     offsets = np.array([0.0, 0.3, 0.34, 0.6, 0.67, np.nextafter(1, 0)])
-    features, _ = dataset[Batch(np.zeros(6, int), offsets)]
+    features, _ = dataset[Batch(np.zeros(6, int), offsets, np.zeros(6, int))]
     assert features[:, 0, 0].tolist() == [0, 0, 1, 1, 2, 2]
 
 
 def test_a_batch_has_the_right_utterances_in_the_right_rows():
-    reader = {f"u{i}": np.full((30, 2), i, np.float32) for i in range(5)}
-    features, indices = ChunkDataset(reader, list(reader), 20)[Batch(np.array([3, 0, 4]), np.zeros(3))]
+    reader = Frames({f"u{i}": np.full((30, 2), i, np.float32) for i in range(5)})
+    features, indices = ChunkDataset(reader, list(reader), 20)[Batch(np.array([3, 0, 4]), np.zeros(3), np.zeros(3, int))]
     assert features[:, 0, 0].tolist() == indices.tolist() == [3, 0, 4]
 
 
 def test_a_process_that_reads_ahead_gives_the_same_batches(make_sampler):
-    reader = {f"u{i}": np.random.default_rng(i).standard_normal((40, 2)).astype(np.float32) for i in range(10)}
+    reader = Frames({f"u{i}": np.random.default_rng(i).standard_normal((40, 2)).astype(np.float32) for i in range(10)})
     dataset = ChunkDataset(reader, list(reader), 20)
     one, other = (
         [(features.numpy(), indices.tolist()) for features, indices in chunk_loader(dataset, make_sampler(), workers)]
@@ -114,9 +121,9 @@ def test_the_reader_gives_what_the_network_reads(write_data_dir):
     random = np.random.default_rng(0)
     frames = random.standard_normal((30, 4)).astype(np.float32)
     voiced = random.random(30) < 0.5
-    reader = UtteranceReader(DataDir(write_data_dir({"s-1": frames}, {"s-1": voiced.astype(np.float32)})), READS)
+    reader = UtteranceReader([DataDir(write_data_dir({"s-1": frames}, {"s-1": voiced.astype(np.float32)}))], READS)
     np.testing.assert_allclose(reader["s-1"], (frames - frames.mean(axis=0))[voiced], atol=1e-6)
-    with pytest.raises(UserError, match="feats.scp: no entry for 's-2'"):
+    with pytest.raises(UserError, match="no features, or no VAD, of 's-2'"):
         reader["s-2"]
 
 
@@ -124,7 +131,7 @@ def test_the_cache_keeps_to_its_size(write_data_dir):
     """Two of three utterances fit: they are served from memory, the third is read again."""
     features = {f"s-{i}": np.full((10, 4), i, np.float32) for i in range(3)}
     folder = write_data_dir(features)
-    reader = UtteranceReader(DataDir(folder), READS, cache_bytes=2 * 10 * 4 * 4 + 100)
+    reader = UtteranceReader([DataDir(folder)], READS, cache_bytes=2 * 10 * 4 * 4 + 100)
     for key in features:
         first = reader[key]
         assert (reader[key] is first) == (key != "s-2")
@@ -134,10 +141,16 @@ def test_the_cache_keeps_to_its_size(write_data_dir):
         reader["s-2"]
 
 
+def test_several_data_directories_are_read_as_one(write_data_dir):
+    folders = [write_data_dir({f"s-{i}": np.full((20, 2), i, np.float32)}, name=name) for i, name in enumerate("ab")]
+    reader = UtteranceReader([DataDir(folder) for folder in folders], UNNORMALISED)
+    assert set(usable_utterances(reader, ["s-0", "s-1", "s-2"], "a, b")) == {"s-0", "s-1"}
+
+
 def test_features_and_vad_of_different_recordings_are_told(write_data_dir):
     frames = {"s-1": np.zeros((30, 4), np.float32), "s-2": np.zeros((30, 4), np.float32)}
     vad = {"s-1": np.ones(27, np.float32), "s-2": np.ones(26, np.float32)}
-    reader = UtteranceReader(DataDir(write_data_dir(frames, vad)), UNNORMALISED)
+    reader = UtteranceReader([DataDir(write_data_dir(frames, vad))], UNNORMALISED)
     assert len(reader["s-1"]) == 27
     with pytest.raises(UserError, match="vad.scp: utterance 's-2' has 26 frames, 30 in .*feats.scp"):
         reader["s-2"]
@@ -147,9 +160,9 @@ def test_utterances_without_a_voiced_frame_are_left_out(write_data_dir):
     frames = {f"s-{i}": np.ones((20, 4), np.float32) for i in range(3)}
     vad = {key: np.full(20, key != "s-1", np.float32) for key in frames}
     data_dir = DataDir(write_data_dir(frames, vad))
-    assert list(usable_utterances(data_dir, UtteranceReader(data_dir, READS), list(frames))) == ["s-0", "s-2"]
+    assert list(usable_utterances(UtteranceReader([data_dir], READS), list(frames), "train")) == ["s-0", "s-2"]
     with pytest.raises(UserError, match="train: no utterance has a voiced frame"):
-        usable_utterances(data_dir, UtteranceReader(data_dir, READS), ["s-1"])
+        usable_utterances(UtteranceReader([data_dir], READS), ["s-1"], "train")
 
 
 def test_checksums_tell_frames_apart(write_data_dir):
@@ -158,7 +171,7 @@ def test_checksums_tell_frames_apart(write_data_dir):
 
     def checksums():
         data_dir = DataDir(write_data_dir(frames))
-        return usable_utterances(data_dir, UtteranceReader(data_dir, READS), list(frames))
+        return usable_utterances(UtteranceReader([data_dir], READS), list(frames), "train")
 
     before = checksums()
     assert checksums() == before

@@ -41,4 +41,4 @@ def test_voiced_frames_are_those_of_the_inputs_vad(write_data_dir):
     kaldiio.save_ark(str(folder / "vad_hmm.ark"), other, scp=str(folder / "vad_hmm.scp"))
     for vad, count in (("vad", 4), ("vad_hmm", 2)):
         reads = InputConfig("mfcc", vad, 300, 100, center=True, norm_vars=False, voiced_only=True)
-        assert len(UtteranceReader(DataDir(folder), reads)["s-1"]) == count
+        assert len(UtteranceReader([DataDir(folder)], reads)["s-1"]) == count

@@ -15,7 +15,8 @@ from xvkd.errors import UserError
 from xvkd.nets.models import STUDENTS, BuildRecord, build_network
 from xvkd.training import checkpoint
 from xvkd.training.classification import SpeakerClassification
-from xvkd.training.data import ChunkDataset, ChunkSampler
+from xvkd.training.data import ChunkDataset, UtteranceReader
+from xvkd.training.sampling import ChunkSampler
 from xvkd.training.trainer import Trainer
 
 SPEAKERS, UTTERANCES = 3, 12
@@ -50,6 +51,7 @@ class Fragile(dict):
     """Utterances that can be read so many times before the power fails."""
 
     reads = 10**9
+    chunk = UtteranceReader.chunk
 
     def __getitem__(self, key):
         if self.reads == 0:

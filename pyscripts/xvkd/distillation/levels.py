@@ -1,5 +1,6 @@
 """Sets of levels: their names and their embeddings."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -27,24 +28,32 @@ def level_names(folder: str | Path) -> list[str]:
     return [stem for stem in stems if not set(stem) & set(".+: ")]
 
 
-def read_levels(folder: str | Path, levels: list[str]) -> tuple[list[str], list[np.ndarray]]:
+def read_levels(folders: Sequence[str | Path], levels: list[str]) -> tuple[list[str], list[np.ndarray]]:
     """Reads the embeddings of several levels.
 
     Args:
-        folder: holds ``<level>.scp``.
+        folders: each holds ``<level>.scp`` of a set.
         levels: names.
 
     Returns:
-        the utterances that the first level has, in its order, and for each level a float32
+        the utterances that the first level has, set by set in its order, and for each level a float32
         (utterances, size) array in that order.
 
     Raises:
-        UserError: a level is not there, or misses utterances.
+        UserError: a level is not there, or misses utterances, or sets differ in a level's size.
     """
-    folder = Path(folder)
-    for level in levels:
-        if not (folder / f"{level}.scp").exists():
-            known = ", ".join(level_names(folder)) or "none; run stage 5"
-            raise UserError(f"{folder}: no level '{level}' (there are: {known})")
-    utterances, first = read_vectors(folder / f"{levels[0]}.scp")
-    return utterances, [first] + [read_vectors(folder / f"{level}.scp", utterances)[1] for level in levels[1:]]
+    names: list[str] = []
+    parts: list[list[np.ndarray]] = [[] for _ in levels]
+    for folder in map(Path, folders):
+        for level, found in zip(levels, parts, strict=True):
+            if not (folder / f"{level}.scp").exists():
+                known = ", ".join(level_names(folder)) or "none; run stage 5"
+                raise UserError(f"{folder}: no level '{level}' (there are: {known})")
+            utterances, vectors = read_vectors(folder / f"{level}.scp", utterances if found is not parts[0] else None)
+            if found and vectors.shape[1] != found[0].shape[1]:
+                raise UserError(
+                    f"{folder}: level '{level}' has {vectors.shape[1]} dimensions, {found[0].shape[1]} in {folders[0]}"
+                )
+            found.append(vectors)
+        names += utterances
+    return names, [np.concatenate(found) for found in parts]

@@ -6,6 +6,8 @@ import numpy as np
 
 from xvkd.config import limits
 
+# The features that the energy VAD reads, and that have Kaldi's plain name, feats.scp.
+DEFAULT_FEATURES = "mfcc"
 # Features and VAD of one recording may differ by so many frames, where they come from different programs.
 MOST_FRAMES_APART = 3
 
@@ -21,6 +23,11 @@ class InputConfig:
     center: bool
     norm_vars: bool
     voiced_only: bool
+
+    @property
+    def feats_name(self) -> str:
+        """The name of the features' script, without ``.scp``: Kaldi's ``feats`` for the default ones."""
+        return "feats" if self.features == DEFAULT_FEATURES else f"feats_{self.features}"
 
 
 def sliding_cmn(

@@ -1,50 +1,59 @@
-"""Random chunks of utterances, drawn so that a run can be resumed at any batch."""
+"""What a network reads of utterances, whole or in chunks of equal length."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset
 
 from xvkd.errors import UserError
 from xvkd.features.network_input import MOST_FRAMES_APART, InputConfig, network_input
 from xvkd.kaldi.archives import MatrixReader
 from xvkd.kaldi.datadir import DataDir
 from xvkd.training.checkpoint import checksum
-from xvkd.training.config import TrainingConfig
+from xvkd.training.sampling import Batch, ChunkSampler
 
 
 class UtteranceReader:
-    """Network inputs of a data directory's utterances.
+    """Network inputs of the utterances of data directories.
 
     Args:
-        data_dir: with feats.scp and, if the input wants voiced frames only, the scp of its VAD's name.
+        data_dirs: each with the features and, if the input wants voiced frames only, the VAD that ``config`` names;
+            none of their utterances has the name of another.
         config: what a network reads of an utterance.
         cache_bytes: inputs are kept in memory up to this size.
     """
 
-    def __init__(self, data_dir: DataDir, config: InputConfig, cache_bytes: float = 0) -> None:
+    def __init__(self, data_dirs: Sequence[DataDir], config: InputConfig, cache_bytes: float = 0) -> None:
         self._config = config
-        self._features = MatrixReader(data_dir.path / "feats.scp")
-        self._vad = MatrixReader(data_dir.path / f"{config.vad}.scp") if config.voiced_only else None
+        self._where = ", ".join(str(data_dir.path) for data_dir in data_dirs)
+        self._features: dict[str, MatrixReader] = {}
+        self._vad: dict[str, MatrixReader] = {}
+        for data_dir in data_dirs:
+            features = MatrixReader(data_dir.path / f"{config.feats_name}.scp")
+            self._features |= dict.fromkeys(features, features)
+            if config.voiced_only:
+                vad = MatrixReader(data_dir.path / f"{config.vad}.scp")
+                self._vad |= dict.fromkeys(vad, vad)
         self._cache: dict[str, np.ndarray] = {}
         self._cache_left = cache_bytes
 
     def __contains__(self, utterance: object) -> bool:
         """Whether there is all that the input of an utterance is made of."""
-        return utterance in self._features and (self._vad is None or utterance in self._vad)
+        return utterance in self._features and (not self._config.voiced_only or utterance in self._vad)
 
     def __getitem__(self, utterance: str) -> np.ndarray:
         """The input of one utterance: float32 (frames, dim), perhaps without frames."""
         if utterance in self._cache:
             return self._cache[utterance]
-        features = self._features[utterance]
-        vad = self._vad[utterance] if self._vad is not None else None
+        if utterance not in self:
+            raise UserError(f"{self._where}: no features, or no VAD, of '{utterance}'")
+        features = self._features[utterance][utterance]
+        vad = self._vad[utterance][utterance] if self._config.voiced_only else None
         if vad is not None and abs(len(vad) - len(features)) > MOST_FRAMES_APART:
             raise UserError(
-                f"{self._vad.scp}: utterance '{utterance}' has {len(vad)} frames, {len(features)} in "
-                f"{self._features.scp}; compute both from the same recording"
+                f"{self._vad[utterance].scp}: utterance '{utterance}' has {len(vad)} frames, {len(features)} in "
+                f"{self._features[utterance].scp}; compute both from the same recording"
             )
         frames = network_input(features, vad, self._config)
         if frames.nbytes <= self._cache_left:
@@ -52,42 +61,22 @@ class UtteranceReader:
             self._cache_left -= frames.nbytes
         return frames
 
+    def chunk(self, utterance: str, length: int, offset: float, seed: int) -> np.ndarray:
+        """A piece of the input of one utterance.
 
-@dataclass
-class Batch:
-    """Which chunks make a batch."""
+        Args:
+            utterance: one with frames.
+            length: frames; a shorter utterance is repeated until it is long enough.
+            offset: in [0, 1): where in the utterance the piece begins.
+            seed: has no part in it; a reader that augments draws from it.
 
-    utterances: np.ndarray  # (batch,) indices
-    offsets: np.ndarray  # (batch,) in [0, 1): where in the utterance the chunk begins
-
-
-class ChunkSampler(Sampler[Batch]):
-    """The batches of one epoch, a function of seed and epoch alone.
-
-    Args:
-        num_utterances: utterances to draw from.
-        config: batch size and chunks an utterance.
-        seed: of the run.
-    """
-
-    def __init__(self, num_utterances: int, config: TrainingConfig, seed: int) -> None:
-        self._chunks = np.tile(np.arange(num_utterances), config.chunks_per_utterance)
-        self._batch_size = min(config.batch_size, len(self._chunks))
-        self._seed = seed
-        self.epoch = 0
-        self.first_batch = 0
-
-    def __len__(self) -> int:
-        """Batches of an epoch; chunks that do not fill the last one are left to the next epochs."""
-        return len(self._chunks) // self._batch_size
-
-    def __iter__(self) -> Iterator[Batch]:
-        random = np.random.default_rng([self._seed, self.epoch])
-        order = random.permutation(self._chunks)
-        offsets = random.random(len(order))
-        for batch in range(self.first_batch, len(self)):
-            rows = slice(batch * self._batch_size, (batch + 1) * self._batch_size)
-            yield Batch(order[rows], offsets[rows])
+        Returns:
+            float32 (length, dim).
+        """
+        frames = self[utterance]
+        first = int(offset * (max(len(frames) - length, 0) + 1))
+        chunk = frames[first : first + length]
+        return chunk if len(chunk) == length else np.resize(chunk, (length, frames.shape[1]))
 
 
 class ChunkDataset(Dataset):
@@ -104,14 +93,8 @@ class ChunkDataset(Dataset):
 
     def __getitem__(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         """float32 (batch, chunk_frames, dim) and int64 (batch,) indices of the utterances."""
-        chunks = []
-        for index, offset in zip(batch.utterances, batch.offsets, strict=True):
-            frames = self._reader[self._utterances[index]]
-            first = int(offset * (max(len(frames) - self._length, 0) + 1))
-            chunk = frames[first : first + self._length]
-            if len(chunk) < self._length:
-                chunk = np.resize(chunk, (self._length, frames.shape[1]))
-            chunks.append(chunk)
+        rows = zip(batch.utterances, batch.offsets, batch.seeds, strict=True)
+        chunks = [self._reader.chunk(self._utterances[row], self._length, *random) for row, *random in rows]
         return torch.from_numpy(np.stack(chunks)), torch.from_numpy(batch.utterances)
 
 
@@ -123,7 +106,7 @@ def chunk_loader(dataset: ChunkDataset, sampler: ChunkSampler, workers: int) -> 
     )
 
 
-def usable_utterances(data_dir: DataDir, reader: UtteranceReader, utterances: Sequence[str]) -> dict[str, int]:
+def usable_utterances(reader: UtteranceReader, utterances: Sequence[str], where: str) -> dict[str, int]:
     """Those of the utterances with at least one frame for the network, in order, with their frames' checksums.
 
     Some may have no features, or no voiced frame: stage 3 has seen to it that they are few enough.
@@ -134,5 +117,5 @@ def usable_utterances(data_dir: DataDir, reader: UtteranceReader, utterances: Se
     inputs = ((utterance, reader[utterance]) for utterance in utterances if utterance in reader)
     usable = {utterance: checksum(frames) for utterance, frames in inputs if len(frames)}
     if not usable:
-        raise UserError(f"{data_dir.path}: no utterance has a voiced frame; check its features and VAD")
+        raise UserError(f"{where}: no utterance has a voiced frame; check its features and VAD")
     return usable

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from xvkd import cli
+from xvkd.errors import UserError
 from xvkd.kaldi.datadir import DataDir
 from xvkd.nets.models import STUDENTS, BuildRecord, build_network, finish_model
 from xvkd.nets.network import XvectorNetwork
@@ -29,7 +30,10 @@ def training_parser(description: str, kind: str) -> argparse.ArgumentParser:
     parser = cli.parser(description)
     parser.add_argument("--config", required=True, help=f"conf/{kind}/<name>.yaml")
     cli.add_overrides(parser)
-    parser.add_argument("--data-dir", required=True, help="the training set: feats.scp, vad.scp, utt2spk")
+    parser.add_argument(
+        "--data-dir", required=True, action="append", metavar="DIR",
+        help="a training set, with features, VAD and utt2spk; again for further ones",
+    )
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument(
         "--init-model", type=Path, metavar="MODEL", help="weights to start from: a model's folder, or a checkpoint"
@@ -51,13 +55,14 @@ class TrainingSetup:
         torch.manual_seed(args.seed)
         self.seed, self.folder, self._config_path = args.seed, args.folder, args.config
         self.config, self.input, self.features, self.vad = load_model_config(args.config, args.set)
-        data_dir = DataDir(args.data_dir)
-        self._reader = UtteranceReader(data_dir, self.input, self.config.training.cache_gib * _GIB)
-        utt2spk = data_dir.speakers()
-        self._checksums = usable_utterances(data_dir, self._reader, list(utt2spk))
+        data_dirs = [DataDir(path) for path in args.data_dir]
+        where = ", ".join(args.data_dir)
+        self._reader = UtteranceReader(data_dirs, self.input, self.config.training.cache_gib * _GIB)
+        utt2spk = _speakers(data_dirs)
+        self._checksums = usable_utterances(self._reader, list(utt2spk), where)
         self.utterances = list(self._checksums)
         self._number_speakers([utt2spk[utterance] for utterance in self.utterances])
-        logging.info("%s: %d utterances of %d speakers", args.data_dir, len(self.utterances), len(self._names))
+        logging.info("%s: %d utterances of %d speakers", where, len(self.utterances), len(self._names))
 
     def _number_speakers(self, speakers: Sequence[str]) -> None:
         self._names, self.speakers = np.unique(speakers, return_inverse=True)
@@ -125,3 +130,15 @@ class TrainingSetup:
         }
         finish_model(self.folder, network, self._record, content)
         logging.info("%s: %d parameters", self.folder, network.num_parameters())
+
+
+def _speakers(data_dirs: Sequence[DataDir]) -> dict[str, str]:
+    """Utterance to speaker, of all directories; UserError if two have an utterance of one name."""
+    found: dict[str, str] = {}
+    for data_dir in data_dirs:
+        speakers = data_dir.speakers()
+        twice = next((utterance for utterance in speakers if utterance in found), None)
+        if twice is not None:
+            raise UserError(f"{data_dir.path}: utterance '{twice}' is in another training set too; rename it")
+        found |= speakers
+    return found

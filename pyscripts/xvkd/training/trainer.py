@@ -14,8 +14,9 @@ from xvkd.errors import UserError
 from xvkd.progress import Progress
 from xvkd.training import checkpoint
 from xvkd.training.config import TrainingConfig
-from xvkd.training.data import ChunkDataset, ChunkSampler, chunk_loader
+from xvkd.training.data import ChunkDataset, chunk_loader
 from xvkd.training.device import choose_device, choose_precision
+from xvkd.training.sampling import ChunkSampler
 
 _FRAME_SECONDS = 0.01
 
