@@ -100,7 +100,8 @@ def test_a_chunk_can_begin_at_either_end_of_the_range():
 
 def test_a_batch_has_the_right_utterances_in_the_right_rows():
     reader = Frames({f"u{i}": np.full((30, 2), i, np.float32) for i in range(5)})
-    features, indices = ChunkDataset(reader, list(reader), 20)[Batch(np.array([3, 0, 4]), np.zeros(3), np.zeros(3, int))]
+    batch = Batch(np.array([3, 0, 4]), np.zeros(3), np.zeros(3, int))
+    features, indices = ChunkDataset(reader, list(reader), 20)[batch]
     assert features[:, 0, 0].tolist() == indices.tolist() == [3, 0, 4]
 
 

@@ -45,15 +45,16 @@ def read_levels(folders: Sequence[str | Path], levels: list[str]) -> tuple[list[
     names: list[str] = []
     parts: list[list[np.ndarray]] = [[] for _ in levels]
     for folder in map(Path, folders):
+        utterances: list[str] | None = None  # of the first level, which the others follow
         for level, found in zip(levels, parts, strict=True):
             if not (folder / f"{level}.scp").exists():
                 known = ", ".join(level_names(folder)) or "none; run stage 5"
                 raise UserError(f"{folder}: no level '{level}' (there are: {known})")
-            utterances, vectors = read_vectors(folder / f"{level}.scp", utterances if found is not parts[0] else None)
+            utterances, vectors = read_vectors(folder / f"{level}.scp", utterances)
             if found and vectors.shape[1] != found[0].shape[1]:
                 raise UserError(
                     f"{folder}: level '{level}' has {vectors.shape[1]} dimensions, {found[0].shape[1]} in {folders[0]}"
                 )
             found.append(vectors)
-        names += utterances
+        names += utterances or []
     return names, [np.concatenate(found) for found in parts]
