@@ -5,29 +5,25 @@ usage: benchmarks/vad.py prepare SPEECH OUT        audio, Kaldi data directories
        benchmarks/vad.py frames SPEECH             the table of frames
        benchmarks/vad.py compare EXP_A EXP_B       EER (PLDA) of the teachers of two experiments, and their ratio
 
-SPEECH is a folder with <corpus>.tsv (utt speaker session gender age seconds path) of speechocean762 and librispeech.
+SPEECH, the two halves of its speakers, the sets and the trials are those of benchmarks/real_speech.py.
 
-Method. Speakers are split in two halves at random. The HMM's constants were tuned on frames of one of them; frames and
-EER are reported on the other. The test set is the speechocean762 speakers of the other half; dev is 20 of those of the
-first, and the rest of the first, with all LibriSpeech speakers (in pieces of 3.5 s), is for training. Target trials
-are all pairs of a speaker, impostors have the same gender and are at most 5 years older or younger. "clean" are the
-recordings as they are. "noisy" has 1 to 3 s of no speech on each side, and over all of it steady noise, white to
--6 dB an octave, 5 to 10 dB below the recording.
+Method. The HMM's constants were tuned on frames of the speakers of one half; frames and EER are reported on the other.
+"clean" are the recordings as they are. "noisy" has 1 to 3 s of no speech on each side, and over all of it steady noise,
+white to -6 dB an octave, 5 to 10 dB below the recording.
 
 Frames: speech is what lies within 20 dB of the recording's 95th percentile before anything was added; silence is the
 padding, 10 frames or more from the recording.
 """
 
 import argparse
-import csv
 import json
 from collections.abc import Iterator
-from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 import soundfile
 from machine import ROOT
+from real_speech import Row, matched_trials, pieces, read_lists, split
 
 from xvkd import config
 from xvkd.evaluation.bootstrap import Comparison, SpeakerBootstrap
@@ -39,26 +35,12 @@ from xvkd.features.vad_hmm import hmm_vad
 from xvkd.features.vads import load_vad
 
 RATE, SHIFT = 16000, 160
-CORPORA = ("speechocean762", "librispeech")
-PIECE_SECONDS, DEV_SPEAKERS, MOST_YEARS = 3.5, 20, 5
 NEAR_PEAK = 20 / 4.343  # 20 dB in natural logarithms
 FAR_FRAMES = 10
 FRAME_UTTERANCES = 150
 
 
-def read_lists(speech: Path) -> list[dict[str, str]]:
-    """All utterances of the corpora; ``half`` says on which side of the split their speakers are."""
-    rows = []
-    for corpus in CORPORA:
-        with open(speech / f"{corpus}.tsv", encoding="utf-8") as file:
-            rows += [{**row, "corpus": corpus} for row in csv.DictReader(file, delimiter="\t")]
-    speakers = sorted({row["speaker"] for row in rows})
-    np.random.default_rng(0).shuffle(speakers)
-    half = {speaker: ("report", "tune")[place % 2] for place, speaker in enumerate(speakers)}
-    return [{**row, "half": half[row["speaker"]]} for row in rows]
-
-
-def read(speech: Path, row: dict[str, str]) -> np.ndarray:
+def read(speech: Path, row: Row) -> np.ndarray:
     return soundfile.read(speech / row["path"], dtype="int16")[0].astype(np.float64)
 
 
@@ -81,21 +63,12 @@ def degrade(
 
 def prepare(speech: Path, out: Path) -> None:
     """Writes <out>/{clean,noisy}/{train,dev,eval} and their audio."""
-    random, rows = np.random.default_rng(1), read_lists(speech)
-    tuned = {row["speaker"] for row in rows if row["half"] == "tune" and row["corpus"] == CORPORA[0]}
-    dev = sorted(tuned)[:DEV_SPEAKERS]
-    sets: dict[str, list[dict[str, str]]] = {"train": [], "dev": [], "eval": []}
-    for row in rows:
-        tested = row["half"] == "report" and row["corpus"] == CORPORA[0]
-        sets["eval" if tested else "dev" if row["speaker"] in dev else "train"].append(row)
-    for name, chosen in sets.items():
-        ids: dict[str, list[dict[str, str]]] = {"clean": [], "noisy": []}
+    random = np.random.default_rng(1)
+    for name, chosen in split(read_lists(speech), 0).items():
+        ids: dict[str, list[Row]] = {"clean": [], "noisy": []}
         for row in chosen:
             samples = read(speech, row)
-            pieces = [samples]
-            if row["corpus"] == CORPORA[1] and name == "train":
-                pieces = np.array_split(samples, max(1, round(len(samples) / RATE / PIECE_SECONDS)))
-            for number, piece in enumerate(pieces):
+            for number, piece in enumerate(np.array_split(samples, pieces(row, name == "train"))):
                 key = f"{row['speaker']}-{row['utt']}-{number}"
                 sides, snr, tilt = random.uniform(1, 3, 2), random.uniform(5, 10), random.uniform(-6, 0)
                 for kind, audio in (
@@ -109,18 +82,14 @@ def prepare(speech: Path, out: Path) -> None:
             write_data_dir(out / kind / name, sorted(entries, key=lambda entry: entry["key"]), name != "train")
 
 
-def write_data_dir(folder: Path, entries: list[dict[str, str]], with_trials: bool) -> None:
+def write_data_dir(folder: Path, entries: list[Row], with_trials: bool) -> None:
     """A Kaldi data directory with matched trials."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, column in (("wav.scp", "path"), ("utt2spk", "speaker")):
         (folder / name).write_text("".join(f"{entry['key']} {entry[column]}\n" for entry in entries))
     if with_trials:
-        lines = []
-        for a, b in combinations(entries, 2):
-            same = a["speaker"] == b["speaker"]
-            if same or (a["gender"] == b["gender"] and abs(int(a["age"]) - int(b["age"])) <= MOST_YEARS):
-                lines.append(f"{a['key']} {b['key']} {'target' if same else 'nontarget'}\n")
-        (folder / "trials").write_text("".join(lines))
+        trials = matched_trials({entry["key"]: entry for entry in entries})
+        (folder / "trials").write_text("".join(trials))
 
 
 def conditions(samples: np.ndarray, random: np.random.Generator) -> Iterator[tuple[str, np.ndarray, int]]:
@@ -140,7 +109,7 @@ def frames(speech: Path) -> None:
     conf = ROOT / "conf" / "features"
     extract = FeatureExtractor(config.load(FeatureConfig, conf / "mfcc.yaml"))
     energy, hmm = load_vad(conf / "vad.yaml"), load_vad(conf / "vad_hmm.yaml")
-    rows = [row for row in read_lists(speech) if row["half"] == "report"]
+    rows = [row for row in read_lists(speech) if row["fold"] == "0"]
     random.shuffle(rows)
     shares: dict[str, list[np.ndarray]] = {}
     for row in rows[:FRAME_UTTERANCES]:

@@ -7,7 +7,9 @@ for _name in audio cuts train_dir dev_dir; do
   [ -z "${!_name}" ] || die "--apply takes --eval-dir, --trials and --enrol, not --${_name//_/-}"
 done
 [ "$vad" = energy ] || die "--apply takes the VAD that the model was trained with, not --vad"
-for _name in config.yaml model.safetensors; do
+apply_file=model.safetensors
+if [ -f "$apply/model.onnx" ]; then apply_file=model.onnx; fi
+for _name in config.yaml "$apply_file"; do
   [ -f "$apply/$_name" ] || die "--apply $apply: no finished model ($_name is missing); train it to its end, or name another"
 done
 exp="${apply_to:-$apply/applied/$(basename "$eval_dir")}"

@@ -32,7 +32,7 @@ for script in local/stage_01_corpus.sh local/stage_03_features.sh; do
 done
 
 queue "$exp/embeddings/eval/.done.$level" "embeddings, level $level" \
-  --input "$apply/model.safetensors" --input "$apply/config.yaml" --input "$data/eval/$set_done" \
+  --input "$apply/$apply_file" --input "$apply/config.yaml" --input "$data/eval/$set_done" \
   --input conf/extraction.yaml --scp "$exp/embeddings/eval/$level.scp" -- \
   python3 pyscripts/extract_embeddings.py --config conf/extraction.yaml --model "$apply" --levels "$level" \
   "$data/eval" "$exp/embeddings/eval"

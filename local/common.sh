@@ -74,8 +74,8 @@ for _name in corpus teacher student; do
   [[ "${!_name}" =~ ^[A-Za-z0-9_]+$ && -f "$_file" ]] \
     || die "--$_name '${!_name}': no such file as conf/$_kind/${!_name}.yaml (there are: $(choices "conf/$_kind" .yaml))"
 done
-for _name in audio cuts train_dir dev_dir eval_dir trials enrol teacher_embeddings teacher_nnet3 init_model apply apply_to data_root \
-  exp_root; do
+for _name in audio cuts train_dir dev_dir eval_dir trials enrol musan rirs teacher_embeddings teacher_nnet3 teacher_onnx init_model apply \
+  apply_to data_root exp_root; do
   # A launcher would put a job's number in the place of JOB; a comma parts an archive from its script file.
   [[ "${!_name}" != *JOB* && "${!_name}" != *,* ]] \
     || die "--${_name//_/-} '${!_name}': neither 'JOB' nor a comma may stand in the name"
@@ -95,11 +95,18 @@ if [ "$vad" != energy ]; then vad_name="vad_$vad"; fi
   || die "--vad '$vad': no such file as conf/features/$vad_name.yaml (there are: energy $(choices conf/features .yaml | grep -o 'vad_[^ ]*' | sed 's/^vad_//' | paste -sd' '))"
 [[ "$vad_backend" =~ ^(viterbi|k2)$ ]] || die "--vad-backend '$vad_backend': there are viterbi and k2"
 ! "$vad_posteriors" || [ "$vad" != energy ] || die "--vad-posteriors: the energy VAD has none; add --vad hmm"
+[[ "$augmentation" =~ ^[A-Za-z0-9_]+$ && -f "conf/augmentation/$augmentation.yaml" ]] \
+  || die "--augmentation '$augmentation': no such file as conf/augmentation/$augmentation.yaml (there are: $(choices conf/augmentation .yaml))"
+[[ "$speed_factors" =~ ^[0-9.\ ]*$ ]] || die "--speed-factors '$speed_factors': expected numbers with spaces between, such as \"0.9 1.1\""
+[[ " $noisy_sets " != *" train "* && "$noisy_sets" =~ ^[A-Za-z0-9_\ ]*$ ]] \
+  || die "--noisy-sets '$noisy_sets': expected sets to test on, with spaces between, such as \"dev eval\""
 # no_use OPTION WHY: an option that would be passed over is a mistake.
 no_use() { [[ " $given_options " != *" $1 "* ]] || die "--${1//_/-}: has no use $2; leave it out"; }
 if [ "$vad" = energy ]; then no_use vad_backend "without --vad hmm"; fi
 if [ -z "$apply" ]; then for _name in level apply_to; do no_use "$_name" "without --apply"; done; fi
-if [ -n "$teacher_nnet3$teacher_embeddings" ]; then
+if [ -z "$teacher_onnx" ]; then no_use levels "without --teacher-onnx"; fi
+if [ -z "$teacher_nnet3$teacher_onnx" ]; then no_use teacher_input "without --teacher-onnx or --teacher-nnet3"; fi
+if [ -n "$teacher_nnet3$teacher_onnx$teacher_embeddings" ]; then
   for _name in teacher teacher_set; do no_use "$_name" "where the teacher is given"; done
 fi
 # nproc heeds OMP_NUM_THREADS, which a calling script may have set for its jobs.
@@ -116,27 +123,66 @@ unset _folder _file _kind _option _i _j
 data="$data_root/$corpus"
 exp="$exp_root/$corpus"
 if [ "$vad" != energy ]; then exp="$exp-$vad"; fi
-features_config=conf/features/mfcc.yaml
+if [ "$augmentation" != copies ]; then exp="$exp-$augmentation"; fi
+if [ -n "$speed_factors" ]; then exp="$exp-sp"; fi
 vad_config="conf/features/$vad_name.yaml"
 expected_sets="train dev eval"
-if [ -n "$apply" ]; then
+# yaml_value FILE KEY: a value that stands at the left margin of a file, or of its base.
+yaml_value() {
+  local value base
+  value="$(sed -n "s/^$2: *\([^ #]*\).*/\1/p" "$1")"
+  base="$(sed -n 's/^base: *\([A-Za-z0-9_]*\).*/\1/p' "$1")"
+  if [ -z "$value" ] && [ -n "$base" ]; then value="$(yaml_value "$(dirname "$1")/$base.yaml" "$2")"; fi
+  printf '%s' "$value"
+}
+augmentation_config="conf/augmentation/$augmentation.yaml"
+# The sets that stage 2 makes, as far as this run wants them: those to train on; all. Who has a teacher's embeddings
+# from elsewhere trains on what they are of.
+derived_train=() derived_sets=() online_options=()
+if [ -z "$apply" ]; then
+  for _name in ${speed_factors:+train_sp} "train_$augmentation"; do
+    if [ "$_name" != train_sp ] && [ "$(yaml_value "$augmentation_config" copies)" = 0 ]; then continue; fi
+    if [ -z "$teacher_embeddings" ] || [ -d "$teacher_embeddings/$_name" ]; then derived_train+=("$_name"); fi
+  done
+  derived_sets=("${derived_train[@]}")
+  for _name in $noisy_sets; do derived_sets+=("${_name}_noisy"); done
+  # Of the training commands, where chunks are augmented on the fly.
+  if [[ ! "$(yaml_value "$augmentation_config" online)" =~ ^0(\.0*)?$ ]]; then
+    online_options=(--augmentation "$augmentation_config" --noise "$data/noise")
+  fi
+else
   # shellcheck source=local/applied.sh
   . local/applied.sh
 fi
 teacher_name="$teacher"
 teacher_dir="$exp/teacher_${teacher}_s$seed"
 teacher_done="$teacher_dir/.done"
-# A network of Kaldi's has no seed, and its content for a name; this is what it reads.
-if [ -n "$teacher_nnet3" ]; then
-  [ -f "$teacher_nnet3" ] || die "--teacher-nnet3 '$teacher_nnet3': no such file"
-  teacher_name="nnet3_$(sha256sum <"$teacher_nnet3" | head -c 8)"
+_given=0
+for _name in teacher_embeddings teacher_nnet3 teacher_onnx; do if [ -n "${!_name}" ]; then _given=$((_given + 1)); fi; done
+((_given < 2)) || die "--teacher-embeddings, --teacher-nnet3, --teacher-onnx: one teacher a run; leave the others out"
+# A network from elsewhere has no seed, and its content for a name.
+teacher_file=model.safetensors
+if [ -n "$teacher_nnet3$teacher_onnx" ]; then
+  if [ -n "$teacher_nnet3" ]; then _name=nnet3 teacher_input="${teacher_input:-mfcc_cmn_voiced}"; else _name=onnx; fi
+  _file="$teacher_nnet3$teacher_onnx"
+  [ -f "$_file" ] || die "--teacher-$_name '$_file': no such file"
+  if [ "$_name" = onnx ]; then
+    teacher_file=model.onnx
+    [ -n "$levels" ] \
+      || die "--teacher-onnx: which levels? Give --levels LEVEL=NODE,... (pyscripts/import_onnx.py --list MODEL prints the nodes)"
+    [[ "$levels" != *JOB* ]] || die "--levels '$levels': 'JOB' may not stand in a name"
+    [ -n "$teacher_input" ] || die "--teacher-onnx: what does it read? Give --teacher-input NAME (there are: $(choices conf/inputs .yaml))"
+  fi
+  [[ "$teacher_input" =~ ^[A-Za-z0-9_]+$ && -f "conf/inputs/$teacher_input.yaml" ]] \
+    || die "--teacher-input '$teacher_input': no such file as conf/inputs/$teacher_input.yaml (there are: $(choices conf/inputs .yaml))"
+  teacher_name="${_name}_$({ if [ -n "$levels" ]; then echo "$levels"; fi; cat "$_file"; } | sha256sum | head -c 8)"
+  if [ "$teacher_input" != mfcc_cmn_voiced ]; then teacher_name="${teacher_name}_$teacher_input"; fi
+  teacher_input="conf/inputs/$teacher_input.yaml"
   teacher_dir="$exp/teacher_$teacher_name"
   teacher_done="$teacher_dir/.done"
-  teacher_input=conf/inputs/mfcc_cmn_voiced.yaml
 fi
 # Embeddings from elsewhere have neither seed nor network; their name has the path, so that no two share one.
 if [ -n "$teacher_embeddings" ]; then
-  [ -z "$teacher_nnet3" ] || die "--teacher-embeddings: not together with --teacher-nnet3: one teacher a run"
   any "$teacher_embeddings"/train/*.scp \
     || die "--teacher-embeddings '$teacher_embeddings': expected train/<level>.scp in it (and, to score the teacher, dev/ and eval/)"
   teacher_name="$(basename "$teacher_embeddings")"
@@ -166,9 +212,47 @@ if [ "$vad" != energy ]; then
   teacher_overrides+=(--set "input.vad=$vad_name")
   student_overrides+=(--set "input.vad=$vad_name")
 fi
-# What a set has when stage 3 is done with it; another VAD's mark is another's.
+# What a set has when stage 3 is done with its VAD; another VAD's mark is another's.
 set_done=".done"
 if [ "$vad" != energy ]; then set_done=".done.$vad_name"; fi
+
+# features_of teacher|student: the features that a network reads, conf/features/<name>.yaml.
+features_of() {
+  local config="conf/$1s/${!1}.yaml" overrides="$1_set" input="" features="" word
+  if [ -n "$apply" ]; then
+    sed -n '/^input:/,/^[^ ]/s/^  features: //p' "$apply/config.yaml"
+    return
+  fi
+  if [ "$1" = teacher ] && [ -n "$teacher_embeddings" ]; then return; fi
+  if [ "$1" = teacher ] && [ -n "${teacher_input:-}" ]; then
+    input="$teacher_input"
+  else
+    for word in ${!overrides}; do
+      case "$word" in
+        input=*) input="conf/inputs/${word#*=}.yaml" ;;
+        input.features=*) features="${word#*=}" ;;
+      esac
+    done
+    input="${input:-conf/inputs/$(yaml_value "$config" input).yaml}"
+  fi
+  if [ -z "$features" ] && [ -f "$input" ]; then features="$(yaml_value "$input" features)"; fi
+  echo "$features"
+}
+# The features of this run; the VAD reads those that are always there.
+feature_kinds() { { echo mfcc; features_of teacher; features_of student; } | awk 'NF && !seen[$0]++'; }
+# features_name KIND: of their script and mark, as features/network_input.py has it.
+features_name() { if [ "$1" = mfcc ]; then echo feats; else echo "feats_$1"; fi; }
+# set_inputs teacher|student SET...: --input for what a network reads of sets, features and VAD.
+set_inputs() {
+  local name set
+  name="$(features_name "$(features_of "$1")")"
+  shift
+  for set in "$@"; do
+    printf -- '--input\n%s\n' "$data/$set/$set_done"
+    # The VAD stands on the features called feats.
+    if [ "$name" != feats ] && [ "$name" != feats_ ]; then printf -- '--input\n%s\n' "$data/$set/.done.$name"; fi
+  done
+}
 
 # The folder of the student of a set of levels and a loss.
 student_dir() { printf '%s/student_%s_%s_%s_%s_s%s' "$exp" "$student" "$teacher_name" "$1" "$2" "$seed"; }
@@ -202,7 +286,7 @@ scored_sets() {
   local set
   for set in $(data_sets); do
     # Before stage 1, a dry run takes it that all but train have trials.
-    if ! any "$data/$set"/trials* && { [ -d "$data/$set" ] || [ "$set" = train ]; }; then continue; fi
+    if ! any "$data/$set"/trials* && { [ -d "$data/$set" ] || [[ "$set" = train* ]]; }; then continue; fi
     if [ -z "$teacher_embeddings" ] || [ "$1" != "$teacher_dir" ] || [ -f "$1/embeddings/$set/$2.scp" ]; then
       echo "$set"
     fi
@@ -227,18 +311,21 @@ config_inputs() {
     case "$key" in
       base) config_inputs "$(dirname "$1")/$name.yaml" ;;
       input) config_inputs "conf/inputs/$name.yaml" ;;
+      objective) config_inputs "conf/objectives/$name.yaml" ;;
       features) config_inputs "conf/features/$name.yaml" ;;
       vad) config_inputs "$([ "$vad" = energy ] && echo "conf/features/$name.yaml" || echo "$vad_config")" ;;
     esac
-  done < <(sed -n 's/^\(base\|input\|features\|vad\): *\([A-Za-z0-9_]*\).*/\1 \2/p' "$1")
+  done < <(sed -n 's/^\(base\|input\|objective\|features\|vad\): *\([A-Za-z0-9_]*\).*/\1 \2/p' "$1")
 }
 
 # queue_extraction MODEL SET LEVELS TITLE
 queue_extraction() {
-  local folder="$1/embeddings/$2" outputs
+  local folder="$1/embeddings/$2" network=student outputs inputs
+  if [ "$1" = "$teacher_dir" ]; then network=teacher; fi
   mapfile -t outputs < <(listed --scp "$folder/levels" .scp)
+  mapfile -t inputs < <(set_inputs "$network" "$2")
   queue "$folder/.done" "$4" "${outputs[@]}" \
-    --input "$1/.done" --input "$data/$2/$set_done" --input conf/extraction.yaml -- \
+    --input "$1/.done" "${inputs[@]}" --input conf/extraction.yaml -- \
     python3 pyscripts/extract_embeddings.py --config conf/extraction.yaml --model "$1" --levels "$3" \
     "$data/$2" "$folder"
 }
@@ -252,15 +339,47 @@ listed() {
   while read -r name; do printf -- '%s\n%s\n' "$1" "$folder/$name${3:-}"; done <"$2"
 }
 
-# The sets of the corpus, train first.
+# The sets of the corpus, train first, and of those that stage 2 has made the ones that this run wants.
 data_sets() {
-  local path sets
+  local path set sets
   sets="$(for path in "$data/train" "$data"/*/; do
-    if [ -f "$path/utt2spk" ] || [ -f "$path/.prepared" ]; then basename "$path"; fi
+    set="$(basename "$path")"
+    if [ -f "$path/.augmented" ] && [[ " ${derived_sets[*]} " != *" $set "* ]]; then continue; fi
+    if [ -f "$path/utt2spk" ] || [ -f "$path/.prepared" ]; then echo "$set"; fi
   done | awk '!seen[$0]++')"
-  if [ -z "$sets" ] && "$dry_run"; then sets="$expected_sets"; fi
+  if [ -z "$sets" ] && "$dry_run"; then
+    sets="$(printf '%s\n' "${expected_sets// /$'\n'}" "${derived_sets[@]}")"
+  fi
   [ -n "$sets" ] || die "$data: no data directories; run stage 1 first"
   echo "$sets"
+}
+
+# The sets that networks are trained on.
+train_sets() {
+  local set sets
+  sets="$(data_sets)" || exit 1
+  for set in train "${derived_train[@]}"; do
+    if grep -qx "$set" <<<"$sets"; then echo "$set"; fi
+  done
+}
+
+# training_options: --data-dir for each of them; and --dev-dir, if there is a set to look at on the way.
+training_options() {
+  local set sets
+  sets="$(train_sets)" || exit 1
+  for set in $sets; do printf -- '--data-dir\n%s\n' "$data/$set"; done
+  if data_sets | grep -qx dev; then printf -- '--dev-dir\n%s\n' "$data/dev"; fi
+}
+
+# training_inputs teacher|student: --input for what these name.
+training_inputs() {
+  local set sets
+  sets="$(train_sets)" || exit 1
+  for set in $sets $(data_sets | grep -x dev); do set_inputs "$1" "$set"; done
+  if [ "${#online_options[@]}" -gt 0 ]; then
+    config_inputs "$augmentation_config"
+    printf -- '--input\n%s\n' "$data/noise/.done"
+  fi
 }
 
 # lock FOLDER: no other run works in it until this shell has ended. The stages of run.sh have its lock.

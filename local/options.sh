@@ -16,12 +16,20 @@ max_bad_utts=0         # utterances that cannot be read, or have no voice, are l
 corpus_set=""          # values that replace those of the corpus's YAML, such as "options.seed=1"
 teacher_embeddings=""  # a teacher's embeddings from elsewhere, <set>/<level>.scp, in place of a trained one
 teacher_nnet3=""       # an x-vector network of Kaldi's (final.raw) that is the teacher, in place of a trained one
+teacher_onnx=""        # any network in an ONNX file that is the teacher (docs/onnx_teacher.md)
+levels=""              # with --teacher-onnx: its levels and where they are, LEVEL=NODE,LEVEL=NODE
+teacher_input=""       # what the network of --teacher-onnx or --teacher-nnet3 reads, conf/inputs/<name>.yaml
 teacher_set=""         # values that replace those of the teacher's YAML, such as "training.epochs=20"
 student_set=""         # values that replace those of the student's YAML
 init_model=""          # weights to start from: the folder or a checkpoint of a teacher (stage 4) or a student (stage 6)
 apply=""               # a finished model's folder, to apply to --eval-dir in place of all stages (docs/apply.md)
 level=""               # with --apply: the level; without: a student's output, the teacher's best level on dev
 apply_to=""            # with --apply: where to; without: <model>/applied/<name of --eval-dir>
+augmentation=copies    # how what networks are trained on is degraded, conf/augmentation/<name>.yaml; none (docs/augmentation.md)
+speed_factors=""       # train on copies at other speeds too, as further speakers: "0.9 1.1"
+noisy_sets="eval"      # sets that get a noisy twin, <set>_noisy, to test on as well; "": none
+musan=""               # the folder of MUSAN, for augmentation in place of synthesised noise, music and babble
+rirs=""                # the folder RIRS_NOISES, in place of drawn rooms
 vad=energy             # voice activity: energy, or hmm, conf/features/vad_hmm.yaml (docs/vad.md)
 vad_backend=viterbi    # who decodes the HMM: viterbi or k2, with the same result
 vad_posteriors=false   # keep the HMM's probability of speech in each frame, <set>/vad_hmm_posteriors.scp

@@ -19,10 +19,11 @@ for file in "${loss_files[@]}" conf/backend.yaml conf/evaluation.yaml conf/extra
   inputs+=(--input "$file")
 done
 given=()
-if [ -n "$teacher_nnet3" ]; then
+if [ -n "$teacher_nnet3$teacher_onnx" ]; then
   mapfile -t -O "${#inputs[@]}" inputs < <(config_inputs "$teacher_input")
-  inputs+=(--input "$teacher_nnet3")
+  inputs+=(--input "$teacher_nnet3$teacher_onnx")
   given=(--teacher-nnet3 "$teacher_nnet3" --teacher-input "$teacher_input")
+  if [ -n "$teacher_onnx" ]; then given=(--teacher-onnx "$teacher_onnx" --levels "$levels" --teacher-input "$teacher_input"); fi
 fi
 if [ -n "$teacher_embeddings" ]; then
   for script in "$teacher_embeddings"/train/*.scp; do inputs+=(--input "$script"); done

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Stage 3: features and voice activity of every set, as Kaldi archives; those that came with the corpus are reused.
+# There are the features that the VAD reads, feats.scp, and those that the networks of this run read beside them.
 # usage: local/stage_03_features.sh [options of run.sh]
 set -euo pipefail
 # shellcheck source=local/common.sh
@@ -30,16 +31,60 @@ reuse() {
     run merge_scripts "$script" "$given"
 }
 
+# features KIND SET: computed from the recordings, or as Lhotse's cuts say, unless they were given.
+features() {
+  local name config title input mark="$data/$2/.done" options=() inputs=()
+  name="$(features_name "$1")"
+  title="features of $2$([ "$1" = mfcc ] || echo ", $1")"
+  if [ -f "$data/$2/given/feats.scp" ]; then
+    reuse feats "$name" "$2" "$title" "$mark.$name" "$data/.done"
+    return
+  fi
+  config="conf/features/$1.yaml"
+  if [ -n "$apply" ] && [ "$1" = "$(features_of student)" ]; then config="$features_config"; fi
+  if [ -f "$data/$2/.augmented" ] || [[ " ${derived_sets[*]} " == *" $2 "* ]]; then
+    input="cuts,p:$data/$2/manifests/cuts.jsonl.gz"
+    inputs=(--input "$mark.augmented")
+  else
+    input="scp,p:$data/$2/wav.scp"
+    inputs=(--input "$data/$2/wav.scp" --input "$data/.done")
+    if [ -f "$data/$2/segments" ]; then
+      inputs+=(--input "$data/$2/segments")
+      options=(--segments "$data/$2/segments")
+    fi
+  fi
+  step "$mark.$name" "$title" --scp "$data/$2/$name.scp" "${inputs[@]}" --input "$config" -- \
+    compute feats "$name" "$2" "$config" "$input" "${options[@]}"
+}
+
+# copy_vad SET: the marks of the originals' frames are those of their copies.
+copy_vad() {
+  local vad="$data/train/$vad_name.scp" script="$data/$1/$vad_name.scp"
+  awk 'NR == FNR { place[$1] = substr($0, index($0, " ")); next } $2 in place { print $1 place[$2] }' \
+    "$vad" "$data/$1/utt2uniq" | sort >"$script.tmp"
+  mv "$script.tmp" "$script"
+}
+
 # leave_out SET: lists the utterances without features or a voiced frame, which all that follows leaves out, in
-# <set>/bad_utts; there may be --max-bad-utts of them in all sets.
+# <set>/bad_utts; there may be --max-bad-utts of them in all sets, not counting copies of those that are left out.
 bad_utts=0
 leave_out() {
-  local folder="$data/$1" list number file logs=()
+  local folder="$data/$1" list number file logs=() originals uniq
   list="$folder/bad_utts${vad_name#vad}"
   comm -23 <(cut -d' ' -f1 "$folder/utt2spk") <(cut -d' ' -f1 "$folder/$vad_name.scp") >"$list.tmp"
   mv "$list.tmp" "$list"
+  if [ ! -s "$list" ]; then rm "$list"; return 0; fi
   number="$(wc -l <"$list")"
-  if [ "$number" -eq 0 ]; then rm "$list"; return 0; fi
+  if [ -f "$folder/.augmented" ]; then
+    originals="$data/$(<"$folder/.augmented")/${list##*/}" uniq="$folder/utt2uniq"
+    for file in "$originals" "$uniq"; do if [ -f "$file" ]; then cat "$file"; fi; done >"$list.tmp"
+    # Lines of one word are originals that are left out, of two words what a copy is of; at other speeds its name says it.
+    number="$(awk 'FILENAME == ARGV[1] && NF == 1 { bad[$1]; next } FILENAME == ARGV[1] { original[$1] = $2; next }
+      { name = $1; if (name in original) name = original[name]; else sub(/^sp[0-9.]+-/, "", name) }
+      !(name in bad) { count++ } END { print count + 0 }' "$list.tmp" "$list")"
+    rm "$list.tmp"
+    if [ "$number" -eq 0 ]; then return 0; fi
+  fi
   for file in "$data/log/compute_"{feats,"$vad_name"}".$1."*.log; do if [ -f "$file" ]; then logs+=("$file"); fi; done
   if [ "${#logs[@]}" -gt 0 ]; then show_warnings "${logs[@]}"; fi
   bad_utts=$((bad_utts + number))
@@ -49,13 +94,14 @@ leave_out() {
 }
 
 sets="$(data_sets)"
+kinds="$(feature_kinds)"
 given=()
 for set in $sets; do if [ -f "$data/$set/given/feats.scp" ]; then given+=("$set"); fi; done
 if [ "${#given[@]}" -gt 0 ]; then
   networks=(--student "conf/students/$student.yaml" "${student_overrides[@]/#--set/--student-set}")
   if [ -n "$apply" ]; then
     networks=(--model "$apply")
-  elif [ -n "$teacher_nnet3" ]; then
+  elif [ -n "$teacher_nnet3$teacher_onnx" ]; then
     networks+=(--teacher-input "$teacher_input")
   elif [ -z "$teacher_embeddings" ]; then
     networks+=(--teacher "conf/teachers/$teacher.yaml" "${teacher_overrides[@]/#--set/--teacher-set}")
@@ -67,21 +113,13 @@ if [ "${#given[@]}" -gt 0 ]; then
 fi
 
 for set in $sets; do
-  if [ -f "$data/$set/given/feats.scp" ]; then
-    reuse feats feats "$set" "features of $set" "$data/$set/.done.feats" "$data/.done"
-  else
-    inputs=(--input "$data/$set/wav.scp") options=()
-    if [ -f "$data/$set/segments" ]; then
-      inputs+=(--input "$data/$set/segments")
-      options=(--segments "$data/$set/segments")
-    fi
-    step "$data/$set/.done.feats" "features of $set" --scp "$data/$set/feats.scp" \
-      "${inputs[@]}" --input "$data/.done" --input "$features_config" -- \
-      compute feats feats "$set" "$features_config" "scp,p:$data/$set/wav.scp" "${options[@]}"
-  fi
+  for kind in $kinds; do features "$kind" "$set"; done
   # What was given takes the place of the default.
   if [ -f "$data/$set/given/vad.scp" ] && [ "$vad" = energy ]; then
     reuse vad "$vad_name" "$set" "voice activity of $set" "$data/$set/$set_done" "$data/$set/.done.feats"
+  elif [[ "$set" = "train_$augmentation" && " ${derived_sets[*]} " == *" $set "* ]]; then
+    step "$data/$set/$set_done" "voice activity of $set: that of the originals" --scp "$data/$set/$vad_name.scp" \
+      --input "$data/$set/.done.feats" --input "$data/train/$set_done" -- run copy_vad "$set"
   else
     step "$data/$set/$set_done" "voice activity of $set" --scp "$data/$set/$vad_name.scp" \
       --input "$data/$set/.done.feats" --input "$vad_config" -- \

@@ -9,10 +9,14 @@ set -euo pipefail
 . local/init_model.sh
 config="conf/students/$student.yaml"
 mapfile -t config_inputs < <(config_inputs "$config")
+mapfile -t training_inputs < <(training_inputs student)
+mapfile -t training_options < <(training_options)
+sets="$(train_sets)"
 while read -r levels loss; do
   inputs=() options=()
   if [ "$levels" != label ]; then
-    inputs=(--input "conf/losses/$loss.yaml" --input conf/backend.yaml --input "$teacher_dir/embeddings/train/.done")
+    inputs=(--input "conf/losses/$loss.yaml" --input conf/backend.yaml)
+    for set in $sets; do inputs+=(--input "$teacher_dir/embeddings/$set/.done"); done
     options=(--loss "conf/losses/$loss.yaml")
   fi
   folder="$(student_dir "$levels" "$loss")"
@@ -20,9 +24,9 @@ while read -r levels loss; do
   if "$force"; then run rm -rf "$folder/checkpoints"; fi
   queue "$folder/.done" "train the student of $levels, $loss" \
     --output "$folder/config.yaml" --output "$folder/model.safetensors" \
-    "${config_inputs[@]}" "${inputs[@]}" "${init_inputs[@]}" --input "$data/train/$set_done" --input "$teacher_done" -- \
+    "${config_inputs[@]}" "${inputs[@]}" "${init_inputs[@]}" "${training_inputs[@]}" --input "$teacher_done" -- \
     python3 pyscripts/train_student.py --config "$config" "${student_overrides[@]}" \
-    --data-dir "$data/train" --seed "$seed" --teacher "$teacher_dir" --levels "$levels" \
+    "${training_options[@]}" "${online_options[@]}" --seed "$seed" --teacher "$teacher_dir" --levels "$levels" \
     "${options[@]}" "${init_options[@]}" "$folder"
 done < <(student_list)
 # Small networks train faster side by side than with many threads each.

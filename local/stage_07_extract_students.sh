@@ -5,7 +5,8 @@ set -euo pipefail
 # shellcheck source=local/common.sh
 . "$(dirname "$0")/common.sh"
 
-sets="$(data_sets)"
+# Copies to train on have served their purpose.
+sets="$(data_sets | grep -vxF "$(printf '%s\n' "${derived_train[@]}")")"
 while read -r levels loss; do
   for set in $sets; do
     queue_extraction "$(student_dir "$levels" "$loss")" "$set" embedding \

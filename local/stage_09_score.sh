@@ -7,10 +7,13 @@ set -euo pipefail
 
 while IFS=$'\t' read -r folder level title; do
   # The cohort of AS-norm is train.
-  inputs=(--input "$folder/embeddings/train/.done" --input "$data/train/utt2spk") folders=()
-  for set in $(scored_sets "$folder" "$level"); do
-    inputs+=(--input "$folder/embeddings/$set/.done" --input "$data/$set/utt2spk")
-    folders+=("$data/$set")
+  sets="$(scored_sets "$folder" "$level")" inputs=() folders=()
+  for set in $sets; do folders+=("$data/$set"); done
+  for set in train $sets; do
+    inputs+=(--input "$folder/embeddings/$set/.done")
+    for table in utt2spk spk2gender utt2dur utt2snr utt2session; do
+      if [ -f "$data/$set/$table" ]; then inputs+=(--input "$data/$set/$table"); fi
+    done
   done
   if [ "${#folders[@]}" -eq 0 ]; then
     log "no scores: $title: no set with trials and embeddings"

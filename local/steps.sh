@@ -72,6 +72,6 @@ run_queue() {
 merge_scripts() {
   local out="$1"
   shift
-  sort -m "$@" >"$out.tmp"
+  sort "$@" >"$out.tmp"
   mv "$out.tmp" "$out"
 }

@@ -13,12 +13,13 @@ from xvkd.distillation.levels import level_names, parse_levels
 from xvkd.distillation.targets import LossConfig
 from xvkd.errors import UserError
 from xvkd.evaluation.report import EvaluationConfig
+from xvkd.nets import onnx_import
 from xvkd.nets.extraction import ExtractionConfig
 from xvkd.nets.kaldi_import import import_network
 from xvkd.nets.models import STUDENTS, TEACHERS, BuildRecord, build_network
 from xvkd.nets.network import XvectorNetwork
 from xvkd.registry import find
-from xvkd.training.config import check_chunks, load_input_config, load_model_config
+from xvkd.training.config import check_chunks, load_input_config, load_model_config, load_objective
 
 
 def main() -> None:
@@ -27,6 +28,8 @@ def main() -> None:
         parser.add_argument(f"--{kind}", required=True, help=f"conf/.../<{kind}>.yaml")
         parser.add_argument(f"--{kind}-set", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--teacher-nnet3", metavar="FINAL_RAW", help="a network of Kaldi's in the teacher's place")
+    parser.add_argument("--teacher-onnx", metavar="MODEL", help="a network in an ONNX file in the teacher's place")
+    parser.add_argument("--levels", default="", metavar="LEVEL=NODE,...", help="where that network has its levels")
     parser.add_argument("--teacher-input", metavar="FILE", help="conf/inputs/<name>.yaml: what that network reads")
     parser.add_argument("--teacher-embeddings", metavar="DIR", help="a teacher's embeddings in its place")
     parser.add_argument("--students", nargs="*", default=[], metavar="LEVELS")
@@ -41,6 +44,9 @@ def main() -> None:
     elif args.teacher_nnet3:
         teacher = args.teacher_nnet3
         levels = import_network(teacher, load_input_config(args.teacher_input)[1].dim)[1].levels
+    elif args.teacher_onnx:
+        teacher, nodes = args.teacher_onnx, onnx_import.parse_nodes(args.levels)
+        levels = onnx_import.import_network(teacher, nodes, load_input_config(args.teacher_input)[1].dim)[1].levels
     else:
         teacher = args.teacher
         levels = _network(teacher, args.teacher_set, TEACHERS).levels
@@ -63,7 +69,8 @@ def _network(path: str, overrides: list[str], package: str) -> XvectorNetwork:
     """Builds the network of a configuration, which checks all that the configuration names."""
     model, _, features, _ = load_model_config(path, overrides)
     network = build_network(BuildRecord(package, model.network, model.arch, features.dim, 1), path)
-    check_chunks(model.training, network.receptive_field, path)
+    check_chunks(model.training, network.min_frames, path)
+    load_objective(path, model, overrides)
     return network
 
 

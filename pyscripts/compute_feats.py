@@ -3,8 +3,10 @@
 
 usage: compute_feats.py --config conf/features/mfcc.yaml scp:wav.scp ark,scp:feats.ark,feats.scp
        compute_feats.py --config conf/features/mfcc.yaml --segments segments scp:wav.scp ark:- | ...
+       compute_feats.py --config conf/features/mfcc.yaml cuts:cuts.jsonl.gz ark,scp:feats.ark,feats.scp
 
-WAVS is a script of files, archives of wav files (x.ark:123) or, with --allow-pipes, commands; or an archive.
+WAVS is a script of files, archives of wav files (x.ark:123) or, with --allow-pipes, commands; or an archive; or, as
+Kaldi's programs do not read it, a file of Lhotse's cuts, noise and rooms included.
 
 Unlike Kaldi's programs, it reads any audio format, resamples to the configured rate, averages channels and never
 dithers. With --segments it does the work of extract-segments as well: a segment that begins behind the end of
@@ -20,26 +22,33 @@ import numpy as np
 
 from xvkd import cli
 from xvkd.errors import UserError
+from xvkd.features.cuts import CutRecordings
 from xvkd.features.extraction import FeatureConfig, FeatureExtractor
 from xvkd.features.recordings import Recordings, read_segments
 from xvkd.kaldi.archives import open_writer, skip
-from xvkd.kaldi.specifiers import rspecifier, wspecifier
+from xvkd.kaldi.specifiers import recordings_rspecifier, wspecifier
 from xvkd.progress import Progress
 
 
 def main() -> None:
     parser = cli.parser(__doc__)
-    cli.add_schema(parser, FeatureConfig, absent={"compress": False, "allow_empty": True})
+    cli.add_schema(parser, FeatureConfig, absent={"window_type": "povey", "compress": False, "allow_empty": True})
     cli.add_pipes(parser)
     parser.add_argument("--segments", metavar="FILE", help="lines 'utterance recording start end [channel]'")
     parser.add_argument("--part", type=cli.part, default=(1, 1), metavar="JOB/NUM_JOBS", help="of the sorted keys")
-    parser.add_argument("wavs", type=rspecifier, metavar="WAVS", help="scp:WAV.SCP or ark:WAVS.ARK")
+    parser.add_argument("wavs", type=recordings_rspecifier, metavar="WAVS", help="scp:FILE, ark:FILE or cuts:FILE")
     parser.add_argument("features", type=wspecifier, metavar="FEATURES", help="ark,scp:FEATS.ARK,FEATS.SCP, ark:-, ...")
     args = parser.parse_args()
     options = FeatureConfig(**cli.schema_values(args))
     extractor = FeatureExtractor(options)
     segments = read_segments(args.segments, args.allow_pipes) if args.segments else None
-    recordings = Recordings(args.wavs, segments, args.part, args.allow_pipes)
+    recordings: Recordings | CutRecordings
+    if args.wavs.kind == "cuts":
+        if segments is not None:
+            raise UserError("--segments: cuts are segments already; leave it out")
+        recordings = CutRecordings(args.wavs, args.part, args.allow_pipes)
+    else:
+        recordings = Recordings(args.wavs, segments, args.part, args.allow_pipes)
     progress = Progress(len(recordings.keys or []), "utterances")
     done = 0
     with open_writer(args.features, options.compress, args.allow_pipes) as writer:

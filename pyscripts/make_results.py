@@ -13,7 +13,7 @@ from xvkd import cli, config
 from xvkd.corpora.prepare import CorpusConfig
 from xvkd.evaluation.report import EvaluationConfig
 from xvkd.evaluation.results import best_levels, collect, compare_over_seeds, compare_with_teachers
-from xvkd.evaluation.tables import cost_table, error_table, seed_table
+from xvkd.evaluation.tables import condition_table, cost_table, error_table, scatter_table, seed_table
 from xvkd.kaldi.files import atomic_write
 
 NOTES = (
@@ -22,6 +22,11 @@ NOTES = (
     "it. In brackets: {percent:g} % intervals of a bootstrap over speakers, which say nothing about other training "
     "seeds. No worse: the one-sided {percent:g} % upper bound of the ratio lies below {no_worse_ratio:g}. Cllr and "
     "actDCF are those of scores calibrated on {dev_set}, so that they flatter on {dev_set} itself.\n"
+)
+SCATTER_NOTES = (
+    "Variance of embeddings within speakers by that between speakers, each dimension normalised as targets are: on the "
+    "speakers of train, on others, and how many times as large it is on these. 1: new speakers are treated as known "
+    "ones; the larger, the more of its speakers the teacher has memorised, and the less its targets on them teach.\n"
 )
 
 
@@ -56,10 +61,16 @@ def main() -> None:
             tables = [
                 ("", error_table(records, name, best, options)),
                 (f"Costs of {options.primary_scoring}:\n\n", cost_table(records, name, best, options)),
+                (f"EER of {options.primary_scoring} (%) by condition: gender of both sides, duration of the shorter, "
+                 "signal-to-noise ratio of the noisier.\n\n", condition_table(records, name, best, options)),
                 ("Over training seeds, which the intervals here count as well:\n\n",
                  seed_table(over_seeds, name, options)),
             ]  # fmt: skip
             file.write("\n".join(title + "\n".join(lines) + "\n" for title, lines in tables if lines))
+        generalisation = scatter_table(records, options)
+        if generalisation:
+            file.write(f"\n## Generalisation of the teacher's levels\n\n{SCATTER_NOTES}\n")
+            file.write("\n".join(generalisation) + "\n")
 
 
 if __name__ == "__main__":

@@ -2,9 +2,11 @@
 """Scores every trial list of some data directories with one level of one model.
 
 Writes <list>.<scoring>.txt, "enrolment test score" lines, for each list and each scoring of the back end's
-configuration; and of all of them (docs/evaluation.md): their figures to metrics.json, how they were calibrated on the
-development set to calibration.json, points of their DET curves to det.tsv, and the EER in each draw of the bootstrap
-over speakers to draws.npz. The names of them all go to the file "files".
+configuration; and of all of them (docs/evaluation.md): their figures, also by gender, duration and signal-to-noise
+ratio where spk2gender, utt2dur and utt2snr tell these, to metrics.json, how they were calibrated on the development set
+to calibration.json, points of their DET curves to det.tsv, and the EER in each draw of the bootstrap over speakers to
+draws.npz. How embeddings scatter within and between speakers, those of the cohort and others, goes to scatter.json. The
+names of them all go to the file "files".
 """
 
 import logging
@@ -19,7 +21,9 @@ from xvkd.backend.score_normalisation import Cohort
 from xvkd.backend.scoring import TRIALS_AT_ONCE, Scorer, average
 from xvkd.errors import UserError
 from xvkd.evaluation.bootstrap import SpeakerBootstrap, speakers_of
+from xvkd.evaluation.conditions import Conditions, Properties, classes_of
 from xvkd.evaluation.report import EvaluationConfig
+from xvkd.evaluation.scatter import Scatter, generalisation, normalisation, session_labels
 from xvkd.evaluation.system import SystemReport
 from xvkd.kaldi.archives import read_vectors
 from xvkd.kaldi.datadir import DataDir
@@ -34,25 +38,34 @@ def main() -> None:
     parser.add_argument("--backend", required=True, help="folder of mean.vec, transform.mat and plda")
     parser.add_argument("--embeddings", type=Path, required=True, help="folder of <set>/<level>.scp")
     parser.add_argument("--level", required=True)
-    parser.add_argument("--cohort", help="data directory of the cohort's utterances, for scorings with AS-norm")
+    parser.add_argument(
+        "--cohort", help="data directory of the training utterances: the cohort of scorings with AS-norm, and the "
+        "speakers that others' scatter is compared with",
+    )  # fmt: skip
     parser.add_argument("folder", type=Path, help="gets the scores")
     parser.add_argument("data_dirs", nargs="+", help="data directories with trials")
     args = parser.parse_args()
     options = config.load(BackendConfig, args.config)
     evaluation = config.load(EvaluationConfig, args.evaluation)
     backend = Backend.load(args.backend)
-    cohort = None
-    if not NORMALISED.keys().isdisjoint(options.scorings):
-        if not args.cohort:
-            raise UserError(f"{args.config}: scorings with AS-norm need --cohort; give it, or leave them out")
-        cohort = read_cohort(DataDir(args.cohort), args.embeddings, args.level, options)
-    system, files = SystemReport(evaluation), []
+    normalises = not NORMALISED.keys().isdisjoint(options.scorings)
+    if normalises and not args.cohort:
+        raise UserError(f"{args.config}: scorings with AS-norm need --cohort; give it, or leave them out")
+    cohort = seen = None
+    if args.cohort:
+        utterances, vectors = read_vectors(args.embeddings / Path(args.cohort).name / f"{args.level}.scp")
+        speakers, sessions = labels(DataDir(args.cohort), utterances)
+        if normalises:
+            cohort = Cohort.of(options.cohort, options.cohort_top, vectors, speakers)
+        normalised = normalisation(vectors)
+        seen = Scatter.collect(vectors, speakers, sessions, *normalised)
+    system, others, files = SystemReport(evaluation), {}, []
     # What the others are calibrated on comes first.
     sets = sorted(map(DataDir, args.data_dirs), key=lambda data_set: data_set.path.name != evaluation.dev_set)
     for data_set in sets:
         utterances, vectors = read_vectors(args.embeddings / data_set.path.name / f"{args.level}.scp")
         rows = {utterance: row for row, utterance in enumerate(utterances)}
-        utt2spk = data_set.speakers()
+        utt2spk, known = data_set.speakers(), Properties.read(data_set)
         for name, (path, enrol) in data_set.trial_lists().items():
             trials = read_trials(path)
             members = read_enrolments(enrol) if enrol else {model: [model] for model in trials.models}
@@ -69,12 +82,18 @@ def main() -> None:
                     speakers_of({utterance: [utterance] for utterance in trials.tests}, utt2spk),
                     trials.model, trials.test, trials.target, evaluation.bootstrap_draws, evaluation.bootstrap_seed,
                 )  # fmt: skip
+                classes = classes_of(known, members, trials, evaluation)
+                conditions = Conditions(classes, trials.target, bootstrap, evaluation)
                 for scoring, scores in score(options, backend, cohort, enrolments, vectors, test_rows, trials):
                     write_scores(args.folder / f"{name}.{scoring}.txt", trials, scores)
                     files.append(f"{name}.{scoring}.txt")
-                    system.add(data_set.path.name, name, scoring, scores, trials.target, bootstrap)
+                    system.add(data_set.path.name, name, scoring, scores, trials.target, bootstrap, conditions)
             except UserError as error:
                 raise UserError(f"{path}: {error}") from None
+        if seen:
+            others[data_set.path.name] = Scatter.collect(vectors, *labels(data_set, utterances), *normalised)
+    if seen:
+        system.scatter = generalisation(seen, others, evaluation)
     files += system.save(args.folder)
     with atomic_write(args.folder / "files") as file:
         file.writelines(f"{name}\n" for name in files)
@@ -108,14 +127,14 @@ def without(
     return kept, members
 
 
-def read_cohort(data_set: DataDir, embeddings: Path, level: str, options: BackendConfig) -> Cohort:
-    """The cohort for AS-norm: the speakers of a data directory, or their utterances."""
-    utterances, vectors = read_vectors(embeddings / data_set.path.name / f"{level}.scp")
+def labels(data_set: DataDir, utterances: list[str]) -> tuple[np.ndarray, np.ndarray | None]:
+    """The numbers of the speakers and of the sessions of utterances, (N,) each; None where sessions are not known."""
     try:
-        speakers = speakers_of({utterance: [utterance] for utterance in utterances}, data_set.speakers())
+        names = speakers_of({utterance: [utterance] for utterance in utterances}, data_set.speakers())
     except UserError as error:
         raise UserError(f"{data_set.path}: {error}") from None
-    return Cohort.of(options.cohort, options.cohort_top, vectors, np.unique(speakers, return_inverse=True)[1])
+    speakers = np.unique(names, return_inverse=True)[1]
+    return speakers, session_labels(utterances, speakers, data_set.table_if_any("utt2session"))
 
 
 def score(

@@ -10,7 +10,6 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from xvkd import cli
 from xvkd import config as configuration
@@ -22,7 +21,6 @@ from xvkd.distillation.teacher import Teacher
 from xvkd.errors import UserError
 from xvkd.nets.models import STUDENTS
 from xvkd.training.checkpoint import checksum
-from xvkd.training.classification import SpeakerClassification
 from xvkd.training.setup import TrainingSetup, training_parser
 
 
@@ -41,11 +39,10 @@ def main() -> None:
     setup = TrainingSetup(args)
     if args.levels == "label":
         network = setup.network(STUDENTS, teacher.label_size())
-        smoothing = setup.config.training.label_smoothing
-        task = SpeakerClassification(network, torch.from_numpy(setup.speakers), smoothing)
+        task = setup.classification(network)
         setup.start(task)
         setup.train(task)
-        setup.finish(network, **record, distilled=[], loss="softmax")
+        setup.finish(network, **record, distilled=[], loss=setup.config.objective)
         return
     if not args.loss:
         raise UserError("--loss is missing: which of conf/losses/*.yaml?")

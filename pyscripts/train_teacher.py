@@ -1,22 +1,18 @@
 #!/usr/bin/env python3
 """Trains a teacher on speaker labels."""
 
-import torch
-
 from xvkd import cli
 from xvkd.nets.models import TEACHERS
-from xvkd.training.classification import SpeakerClassification
 from xvkd.training.setup import TrainingSetup, training_parser
 
 
 def main() -> None:
     setup = TrainingSetup(training_parser(__doc__, "teachers").parse_args())
     network = setup.network(TEACHERS)
-    smoothing = setup.config.training.label_smoothing
-    task = SpeakerClassification(network, torch.from_numpy(setup.speakers), smoothing)
+    task = setup.classification(network)
     setup.start(task)
     setup.train(task)
-    setup.finish(network, role="teacher", loss="softmax")
+    setup.finish(network, role="teacher", loss=setup.config.objective)
 
 
 if __name__ == "__main__":

@@ -152,6 +152,19 @@ def test_a_file_stands_on_its_base(file):
         config.load(Recipe, small)
 
 
+def test_a_section_can_do_without_its_base(file):
+    """What stands there under its name is left out, also below a further file."""
+    small = file.with_name("small.yaml")
+    small.write_text("base: recipe\nweights: {base: null, kl: 1}\n")
+    smaller = file.with_name("smaller.yaml")
+    smaller.write_text("base: small\nweights: {mse: 2}\n")
+    assert config.load(Recipe, small) == Recipe("x-vector", 0.001, -0.5, {"kl": 1.0}, True, Layer(3, ["relu", "norm"]))
+    assert config.load(Recipe, smaller).weights == {"kl": 1.0, "mse": 2.0}
+    small.write_text("base: recipe\nlayer: {base: null, width: 1}\n")
+    with pytest.raises(UserError, match=r"small.yaml: layer.kinds: missing key"):
+        config.load(Recipe, small)
+
+
 def test_messages_say_where_a_section_stands():
     with pytest.raises(UserError, match=r"tdnn.yaml: arch\.width: 0 is impossible"):
         config.build(Layer, {"width": 0, "kinds": []}, "tdnn.yaml", "arch")
@@ -177,6 +190,9 @@ def test_every_file_of_the_project_fits_its_schema(conf):
                 find("xvkd.corpora.sources", loaded.source)
             if schema is LossConfig:
                 assert all(find("xvkd.distillation.losses", term) for term in loaded.terms)
+    for path in conf.glob("objectives/*.yaml"):
+        config.load(find("xvkd.training.objectives", config.read_tree(path)["kind"]).Config, path)
+        seen.add(path)
     for kind, package in {"teachers": TEACHERS, "students": STUDENTS}.items():
         for path in (conf / kind).glob("*.yaml"):
             model, _, features, _ = load_model_config(path, [])

@@ -26,7 +26,8 @@ T = TypeVar("T")
 def load(schema: type[T], path: str | Path, overrides: Sequence[str] = ()) -> T:
     """Reads a YAML file into a dataclass.
 
-    A file that says ``base: x`` stands on ``x.yaml`` beside it and has only what differs.
+    A file that says ``base: x`` stands on ``x.yaml`` beside it and has only what differs. A section in it that says
+    ``base: null`` takes nothing from there.
 
     Args:
         schema: the dataclass that describes the file.
@@ -73,7 +74,12 @@ def _read(path: Path, above: tuple[Path, ...] = ()) -> DictConfig:
         return tree
     if path in above:
         raise UserError(f"{path}: base: {base}: the files stand on each other")
-    return OmegaConf.merge(_read(path.with_name(f"{base}.yaml"), (*above, path)), tree)
+    below = _read(path.with_name(f"{base}.yaml"), (*above, path))
+    for key, section in tree.items():
+        if OmegaConf.is_dict(section) and "base" in section and section.base is None:
+            del section["base"]
+            below.pop(key, None)
+    return OmegaConf.merge(below, tree)
 
 
 def build(schema: type[T], values: dict[str, Any], file: str, prefix: str = "") -> T:

@@ -27,7 +27,10 @@ def write_set(root, name, first, random, noise):
     centres = {speaker: random.normal(2, 2, DIM) for speaker in speakers}
     vectors = {u: (centres[s] + noise * random.normal(size=DIM)).astype(np.float32) for u, s in utt2spk.items()}
     kaldiio.save_ark(str(embeddings / "segment6.ark"), vectors, scp=str(embeddings / "segment6.scp"))
+    (data / "utt2session").write_text("".join(f"{u} {u[:-1]}{int(u[-1]) // 2}\n" for u in utt2spk))
     if name != "train":
+        (data / "spk2gender").write_text("".join(f"{s} {'fm'[int(s[1:]) % 2]}\n" for s in speakers))
+        (data / "utt2dur").write_text("".join(f"{u} {1.5 + int(u[-1])}\n" for u in utt2spk))
         write_trials(data / "trials", [(u, u) for u in utt2spk], utt2spk)
         models = [(speaker, f"{speaker}-u0") for speaker in speakers]
         (data / "enrol_multi").write_text("".join(f"{model} {model}-u0 {model}-u1\n" for model in speakers))
@@ -63,6 +66,8 @@ def root(tmp_path_factory):
     scorings = "[cosine, plda_asnorm, plda]"
     lines = [f"scorings: {scorings}" if line.startswith("scorings:") else line for line in config.splitlines()]
     (root / "backend.yaml").write_text("\n".join(lines))
+    config = (ROOT / "conf" / "evaluation.yaml").read_text()
+    (root / "evaluation.yaml").write_text(config.replace("condition_trials: 100", "condition_trials: 8"))
     return root
 
 
@@ -70,7 +75,7 @@ def score(root, out, sets=("eval", "dev"), cohort=True, status=0):
     model = root / "exp" / "corpus" / "teacher_t_s0"
     done = run([
         "python3", ROOT / "pyscripts" / "score_sets.py", "--config", root / "backend.yaml", "--evaluation",
-        ROOT / "conf" / "evaluation.yaml", "--backend", model / "backend" / "segment6", "--embeddings",
+        root / "evaluation.yaml", "--backend", model / "backend" / "segment6", "--embeddings",
         model / "embeddings", "--level", "segment6", *(["--cohort", root / "data" / "train"] if cohort else []), out,
         *(root / "data" / name for name in sets),
     ], PYTHONPATH=LIBRARY)  # fmt: skip
@@ -101,6 +106,36 @@ def test_every_list_is_scored_and_reported(root, scored):
             assert one["calibrated_on"] == name.replace("eval", "dev")
             assert one["min_cllr"] < one["cllr"] < one["min_cllr"] + 0.2
     assert (scored / "det.tsv").read_text().count("\neval_multi\tplda_asnorm\t") > 20
+
+
+def test_lists_are_reported_by_condition_as_well(root, scored):
+    """By those that the data directory tells: here not by noise, nor by what has too few trials."""
+    figures = json.loads((scored / "metrics.json").read_text())
+    genders = dict(line.split() for line in (root / "data" / "eval" / "spk2gender").open())
+    lines = [line.split() for line in (root / "data" / "eval" / "trials").open()]
+    female = [kind for model, test, kind in lines if genders[model[:3]] == genders[test[:3]] == "f"]
+    for one in figures["eval"].values():
+        assert {condition: list(classes) for condition, classes in one["conditions"].items()} == {
+            "gender": ["female", "male"], "duration": ["below 2 s", "2 to 3 s", "3 to 4 s", "4 to 8 s"]
+        }  # fmt: skip
+        about = one["conditions"]["gender"]["female"]
+        assert (about["trials"], about["targets"]) == (len(female), female.count("target"))
+    # Models of 1.5 and 2.5 s, tests from 3.5 s.
+    assert list(figures["eval_multi"]["plda"]["conditions"]["duration"]) == ["3 to 4 s", "4 to 8 s"]
+    with_intervals = {
+        scoring for scoring, one in figures["eval"].items() if "eer_ci" in one["conditions"]["gender"]["male"]
+    }
+    assert with_intervals == {"plda"}
+
+
+def test_scatter_of_the_training_speakers_and_of_others(root, scored, tmp_path):
+    found = json.loads((scored / "scatter.json").read_text())
+    assert (found["seen"]["speakers"], found["seen"]["utterances"]) == (12, 60)
+    assert found["unseen"].keys() == {"dev", "eval"} and found["unseen"]["eval"]["speakers"] == 9
+    for about in found["unseen"].values():
+        low, high = about["quotient_ci"]
+        # All speakers are drawn alike, and nothing has been trained on any.
+        assert low < 1 < high and low < about["quotient"] < high
 
 
 def test_processes_draw_alike(root, scored, tmp_path):

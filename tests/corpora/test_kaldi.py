@@ -41,6 +41,19 @@ def test_sessions_may_be_known_of_some(train, take):
     assert "anna-0 anna-1 target\n" in (folder / "trials").read_text()
 
 
+def test_noise_may_be_known_of_some(train, take):
+    (train / "utt2snr").write_text("anna-0 12.5\nanna-1 -3\nsomebody-0 4\n")
+    folder = take(train_dir=train, dev_dir=train) / "dev"
+    assert read_table(folder / "utt2snr") == {"anna-0": "12.5", "anna-1": "-3"}
+
+
+@pytest.mark.parametrize("name", ["utt2dur", "utt2snr"])
+def test_what_is_no_number_is_told(train, take, name):
+    write_table(train / name, {utterance: "much" if utterance == "bob-1" else "1" for utterance in UTTERANCES})
+    with pytest.raises(UserError, match=f"{name}: 'bob-1': expected a number, got 'much': mend it, or remove the file"):
+        take(train_dir=train)
+
+
 def test_spk2utt_will_do(train, take):
     (train / "utt2spk").unlink()
     (train / "spk2utt").write_text("bob bob-2 bob-0 bob-1\nanna anna-0 anna-1 anna-2\n")

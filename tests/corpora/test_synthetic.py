@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import hashlib
+import json
 import os
 import shutil
 import signal
@@ -16,6 +17,7 @@ import soundfile
 import yaml
 
 from xvkd import config
+from xvkd.corpora.corpus_set import from_manifests
 from xvkd.corpora.prepare import CorpusConfig
 from xvkd.corpora.sources import synthetic
 from xvkd.corpora.synthesis import channel, espeak, texts
@@ -142,6 +144,17 @@ def test_manifests_describe_the_sets(described):
             sizes = [sessions.count(session) for session in sorted(set(sessions))]
             assert sizes == synthetic.session_sizes(len(utterances))
             assert len({utterance.text for utterance in utterances}) == len(utterances)
+
+
+def test_noise_is_told_of_every_utterance(described):
+    """As the plan beside the audio has it, which the audio follows."""
+    for recordings, supervisions in described.values():
+        table = from_manifests(recordings, supervisions).tables["utt2snr"]
+        assert list(table) == [supervision.id for supervision in supervisions]
+        for recording in recordings:
+            plan = json.loads((Path(recording.sources[0].source).parent / "plan.json").read_text())
+            expected = {utterance["id"]: utterance["snr_db"] for utterance in plan["utterances"]}
+            assert float(table[recording.id]) == expected[recording.id]
 
 
 def test_first_session_suffices_for_enrolment():

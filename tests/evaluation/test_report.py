@@ -73,7 +73,9 @@ def test_a_list_of_one_kind_is_told(options):
     ("changes", "message"),
     [({"p_targets": [0.0]}, "p_targets: 0.0 is impossible"), ({"p_targets": [1.0]}, "p_targets: 1.0"),
      ({"c_miss": 0.0}, "c_miss: 0.0"), ({"c_fa": -1.0}, "c_fa: -1.0"), ({"bootstrap_draws": 0}, "bootstrap_draws: 0"),
-     ({"confidence": 95.0}, "confidence: 95.0"), ({"det_points": 1}, "det_points: 1")],
+     ({"confidence": 95.0}, "confidence: 95.0"), ({"det_points": 1}, "det_points: 1"),
+     ({"duration_edges": [-1.0]}, "duration_edges: -1.0"), ({"condition_trials": 0}, "condition_trials: 0"),
+     ({"duration_edges": [2.0, 2.0]}, "duration_edges must ascend"), ({"snr_edges": [5.0, 0.0]}, "snr_edges must asc")],
 )  # fmt: skip
 def test_impossible_values_are_told(options, changes, message):
     with pytest.raises(UserError, match=message):

@@ -109,6 +109,20 @@ def test_the_best_level_is_chosen_on_dev(experiment):
     assert best_levels(records, "dev", "lda_cosine") == {}
 
 
+def test_scatter_stands_with_the_list_that_is_named_as_its_set(experiment):
+    folder = experiment / "teacher_t_s0" / "scores"
+    metrics = json.loads((folder / "frame" / "metrics.json").read_text())
+    (folder / "frame" / "metrics.json").write_text(json.dumps({**metrics, "eval_multi": metrics["eval"]}))
+    seen, unseen = {"ratio": 0.5}, {"dev": {"ratio": 0.6, "quotient": 1.2}, "eval": {"ratio": 0.7, "quotient": 1.4}}
+    (folder / "frame" / "scatter.json").write_text(json.dumps({"seen": seen, "unseen": unseen}))
+    (folder / "segment6" / "scatter.json").write_text("{}")  # scored without the training set
+    records, _ = collect(experiment, "synthetic")
+    found = {(r["system"], r["set"]): r["scatter"] for r in records if "scatter" in r}
+    assert found == {
+        ("teacher_t_s0/frame", name): {"seen": seen, "unseen": unseen[name]} for name in ("dev", "eval")
+    }  # fmt: skip
+
+
 def test_records_of_an_earlier_version_stay_as_they_are(experiment, options):
     """They have no draws: ratios without intervals."""
     records, draws = collect(experiment, "synthetic")
@@ -182,12 +196,13 @@ def test_seeds_of_a_student_are_taken_together(experiment, options):
     [
         ("config.yaml", "role: [student"), ("config.yaml", "just words"), ("config.yaml", "role: student\n"),
         ("scores/embedding/metrics.json", '{"dev": {"pl'), ("scores/embedding/metrics.json", ""),
-        ("scores/embedding/metrics.json", "[1]"),
+        ("scores/embedding/metrics.json", "[1]"), ("scores/embedding/scatter.json", '{"seen": {'),
+        ("scores/embedding/scatter.json", "[1]"), ("scores/embedding/scatter.json", '{"unseen": {"dev": {}}}'),
     ],
 )  # fmt: skip
 def test_damage_is_told(experiment, file, content):
     (experiment / "student_frame" / file).write_text(content)
-    with pytest.raises(UserError, match="student_frame: config.yaml or metrics.json is damaged"):
+    with pytest.raises(UserError, match="student_frame: config.yaml, metrics.json or scatter.json is damaged"):
         collect(experiment, "synthetic")
 
 

@@ -1,6 +1,7 @@
 """A system over its lists: what is calibrated on what, and the files that come of it."""
 
 import csv
+import dataclasses
 import json
 import logging
 
@@ -10,6 +11,7 @@ import pytest
 from xvkd import config
 from xvkd.errors import UserError
 from xvkd.evaluation.bootstrap import SpeakerBootstrap
+from xvkd.evaluation.conditions import Conditions
 from xvkd.evaluation.metrics import cllr_losses, cost
 from xvkd.evaluation.report import EvaluationConfig
 from xvkd.evaluation.system import SystemReport, read_draws
@@ -83,6 +85,25 @@ def test_intervals_and_draws_of_the_eer_are_kept(options, tmp_path):
         assert low <= figures[name][scoring]["eer_percent"] <= high
         assert [low, high] == pytest.approx(np.quantile(100 * rates, [0.025, 0.975]), rel=1e-6)
     assert read_draws(tmp_path / "scored by an earlier version") == {}
+
+
+def test_conditions_stand_beside_the_figures_of_the_list(options, tmp_path):
+    """With intervals where systems are compared, which cost the most."""
+    options = dataclasses.replace(options, condition_trials=5)
+    classes = {"snr": {"below 5 dB": LEFT % 2 == 0, "from 5 dB": LEFT % 2 == 1}}
+    bootstrap = SpeakerBootstrap(NAMES, NAMES, LEFT, RIGHT, TARGET, 50, 0)
+    conditions, system = Conditions(classes, TARGET, bootstrap, options), SystemReport(options)
+    scores = np.random.default_rng(0).normal(np.where(TARGET, 2, -2), 2)
+    for scoring in ("cosine", options.primary_scoring):
+        system.add("dev", "dev", scoring, scores, TARGET, bootstrap, conditions)
+    system.scatter = {"seen": {"ratio": 0.5}, "unseen": {}}
+    files = system.save(tmp_path)
+    assert all((tmp_path / name).exists() for name in files)
+    assert json.loads((tmp_path / "scatter.json").read_text()) == system.scatter
+    figures = json.loads((tmp_path / "metrics.json").read_text())["dev"]
+    assert figures[options.primary_scoring]["conditions"] == conditions.report(scores, True)
+    assert figures["cosine"]["conditions"] == conditions.report(scores, False)
+    assert figures["cosine"]["conditions"]["snr"].keys() == {"below 5 dB", "from 5 dB"}
 
 
 def test_damaged_draws_are_told(options, tmp_path):

@@ -5,7 +5,7 @@ import pytest
 from xvkd import config
 from xvkd.evaluation.bootstrap import Comparison
 from xvkd.evaluation.report import EvaluationConfig
-from xvkd.evaluation.tables import cost_table, error_table, seed_table
+from xvkd.evaluation.tables import condition_table, cost_table, error_table, scatter_table, seed_table
 
 BEST = {"teacher_t_s0": "teacher_t_s0/frame"}
 
@@ -97,3 +97,54 @@ def test_seeds_have_a_row_a_student(options):
         ["frame", "mse", "2", "2.00, 2.50", "0.95 [0.90, 1.01]", "yes"],
     ]
     assert seed_table({}, "eval", options) == []
+
+
+def test_conditions_have_a_row_a_student_and_one_for_the_best_level(options):
+    def by(*figures):
+        """The trials of a class are those of every system."""
+        classes = [("gender", "female", 3000, 100), ("gender", "male", 2000, 90), ("snr", "below 5 dB", 1500, 80)]
+        found = {"gender": {}, "snr": {}}
+        for (condition, name, trials, targets), figure in zip(classes, figures, strict=True):
+            if figure:
+                found[condition][name] = {
+                    "trials": trials, "targets": targets, "eer_percent": figure,
+                    "eer_ci": [figure - 1, figure + 1.5],
+                }  # fmt: skip
+        return found
+
+    systems = [
+        *records("teacher_t_s0/frame", "teacher", ["frame"], 600_000, 2.75, conditions=by(2.0, 3.5, None)),
+        *records("teacher_t_s0/segment6", "teacher", ["segment6"], 900_000, 3.3, conditions=by(9.0, 9.0, 9.0)),
+        *records("student_old_s0", "student", [], 150_000, 5.5),
+        *records("student_both_s0", "student", ["frame", "segment6"], 253_000, 3.08, conditions=by(2.5, 4.0, 7.0)),
+    ]  # fmt: skip
+    assert rows_of(condition_table(systems, "eval", BEST, options)) == [
+        ["system", "loss", "seed", "female", "male", "SNR below 5 dB"],
+        ["trials: target + nontarget", "", "", "100 + 2,900", "90 + 1,910", "80 + 1,420"],
+        ["teacher, frame (best on dev)", "mse", "0", "2.00 [1.00, 3.50]", "3.50 [2.50, 5.00]", "-"],
+        ["student, labels only", "mse", "0", "-", "-", "-"],
+        ["student, frame+segment6", "mse", "0", "2.50 [1.50, 4.00]", "4.00 [3.00, 5.50]", "7.00 [6.00, 8.50]"],
+    ]
+    assert condition_table(all_records(), "eval", BEST, options) == []  # of an earlier version, or nothing is known
+
+
+def test_levels_generalise_or_not(options):
+    def of(system, role, level, name, ratio, quotient):
+        about = {"ratio": ratio, "ratio_ci": [0.4, 0.8], "quotient": quotient, "quotient_ci": [1.0, 1.5]}
+        seen = {"ratio": 0.5, "ratio_ci": [0.45, 0.55]}
+        return {"system": system, "role": role, "teacher": "teacher_t_s0", "levels": [level], "set": name,
+                "scoring": "cosine", "scatter": {"seen": seen, "unseen": about}}  # fmt: skip
+
+    systems = [
+        of("t/frame", "teacher", "frame", "eval", 0.6, 1.2), of("t/frame", "teacher", "frame", "dev", 0.65, 1.3),
+        of("t/stats", "teacher", "stats", "eval", None, None), of("s", "student", "frame", "eval", 0.9, 1.8),
+        *all_records(),
+    ]  # fmt: skip
+    systems[2]["scatter"]["unseen"] |= {"ratio_ci": None, "quotient_ci": None}
+    assert rows_of(scatter_table(systems, options)) == [
+        ["teacher", "level", "known speakers", "dev", "dev / known", "eval", "eval / known"],
+        ["teacher_t_s0", "frame", "0.50 [0.45, 0.55]", "0.65 [0.40, 0.80]", "1.30 [1.00, 1.50]", "0.60 [0.40, 0.80]",
+         "1.20 [1.00, 1.50]"],
+        ["teacher_t_s0", "stats", "0.50 [0.45, 0.55]", "-", "-", "-", "-"],
+    ]  # fmt: skip
+    assert scatter_table(all_records(), options) == []

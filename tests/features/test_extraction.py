@@ -63,6 +63,61 @@ def test_features_of_all_recordings_are_kaldis(oracle, extractors, kind, most, m
     assert np.median(np.concatenate(differences)) < median
 
 
+WINDOWS = {  # feature-window.cc, of N samples
+    "povey": lambda i, n: (0.5 - 0.5 * np.cos(2 * np.pi * i / (n - 1))) ** 0.85,
+    "hamming": lambda i, n: 0.54 - 0.46 * np.cos(2 * np.pi * i / (n - 1)),
+    "hanning": lambda i, n: 0.5 - 0.5 * np.cos(2 * np.pi * i / (n - 1)),
+    "rectangular": lambda i, n: np.ones(n),
+}
+
+
+def slow_fbank(samples, window_type, snip_edges, high_freq):
+    """compute-fbank-feats --num-mel-bins=80 in words and float64, frame by frame."""
+    frames = 1 + (len(samples) - 400) // 160 if snip_edges else (len(samples) + 80) // 160
+    mel = np.linspace(*(1127 * np.log(1 + np.array([20, high_freq]) / 700)), 82)
+    bins = 1127 * np.log(1 + np.arange(257) * 16000 / 512 / 700)
+    rising = (bins - mel[:-2, None]) / (mel[1:-1] - mel[:-2])[:, None]
+    falling = (mel[2:, None] - bins) / (mel[2:] - mel[1:-1])[:, None]
+    filters = np.maximum(np.minimum(rising, falling), 0)
+    filters[:, 256] = 0  # Kaldi leaves out the bin at Nyquist
+    rows = []
+    for frame in range(frames):
+        places = np.arange(400) + frame * 160 - (0 if snip_edges else 120)
+        places = np.where(places < 0, -1 - places, places)
+        places = np.where(places < len(samples), places, 2 * len(samples) - 1 - places)
+        window = samples[places].astype(np.float64)
+        window -= window.mean()
+        window -= 0.97 * np.concatenate([window[:1], window[:-1]])
+        power = np.abs(np.fft.rfft(window * WINDOWS[window_type](np.arange(400), 400), 512)) ** 2
+        rows.append(np.log(np.maximum(filters @ power, np.finfo(np.float32).eps)))
+    return np.array(rows)
+
+
+def test_the_slow_filterbank_is_kaldis(golden):
+    kaldis = dict(kaldiio.load_ark(str(golden / "features" / "fbank80.ark")))["s2-u1"]
+    slow = slow_fbank(read(golden / "features" / "s2-u1.wav"), "povey", False, 7600)
+    np.testing.assert_allclose(slow[::8], kaldis, rtol=0, atol=6e-3)
+    assert np.median(np.abs(slow[::8] - kaldis)) < 2e-5
+
+
+@pytest.mark.parametrize("window_type", WINDOWS)
+def test_every_window_is_kaldis(golden, conf, window_type):
+    wespeakers = config.load(FeatureConfig, conf / "features" / "fbank80_hamming.yaml")
+    samples = read(golden / "features" / "s2-u1.wav")
+    ours = FeatureExtractor(dataclasses.replace(wespeakers, window_type=window_type))(samples)
+    slow = slow_fbank(samples, window_type, True, 8000)
+    np.testing.assert_allclose(ours, slow, rtol=0, atol=2e-3)
+    assert np.median(np.abs(ours - slow)) < 2e-5
+
+
+def test_wespeaker_and_3d_speaker_have_other_windows_of_the_same_frames(conf):
+    """What the two toolkits ask of torchaudio's fbank; everything else is Kaldi's default."""
+    configs = [config.load(FeatureConfig, conf / "features" / f"fbank80_{name}.yaml") for name in ("hamming", "povey")]
+    assert [options.window_type for options in configs] == ["hamming", "povey"]
+    assert dataclasses.replace(configs[0], window_type="povey") == configs[1]
+    assert (configs[0].num_mel_bins, configs[0].high_freq, configs[0].snip_edges) == (80, 0.0, True)
+
+
 def test_an_hour_in_blocks_is_what_it_is_in_one(extractors):
     """The hour repeats six seconds, so that all its inner frames can be told from those of a short one."""
     period = noise(96000)
@@ -127,6 +182,7 @@ def test_other_rates_have_frames_of_the_same_length_in_time(mfcc):
         ({"high_freq": -7990.0}, "low_freq 20.0 and high_freq -7990.0"),
         ({"num_ceps": 31}, "num_ceps 31 must not exceed num_mel_bins 30"),
         ({"kind": "plp"}, "kind: plp is impossible .*one of mfcc, fbank"),
+        ({"window_type": "blackman"}, "window_type: blackman is impossible .*one of povey, hamming, hanning, rectang"),
     ],
 )
 def test_impossible_options_are_told(mfcc, changes, message):

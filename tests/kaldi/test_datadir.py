@@ -42,9 +42,13 @@ def test_what_kaldi_would_refuse_is_told_and_not_written(tmp_path, tables, messa
     assert not (tmp_path / "bad").exists()
 
 
-def test_texts_and_sessions_may_be_known_of_some(tmp_path):
-    write_data_dir(tmp_path / "x", tables_of({"a-1": "a", "a-2": "a"}, text={"a-1": "x"}, utt2session={"a-2": "s"}))
-    assert read_table(tmp_path / "x" / "text") == {"a-1": "x"}
+def test_texts_sessions_and_noise_may_be_known_of_some(tmp_path):
+    some = {"text": {"a-1": "x"}, "utt2session": {"a-2": "s"}, "utt2snr": {"a-2": "10"}}
+    write_data_dir(tmp_path / "x", tables_of({"a-1": "a", "a-2": "a"}, **some))
+    folder = DataDir(tmp_path / "x")
+    for name, table in some.items():
+        assert folder.table(name) == folder.table_if_any(name) == table
+    assert folder.table_if_any("utt2dur") == {}
 
 
 def test_wav_scp_has_recordings_where_there_are_segments(tmp_path):

@@ -1,12 +1,17 @@
 """Networks: sizes as published, levels as defined, and embeddings that do not depend on the batch."""
 
+import importlib
+import re
+
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from small_networks import FEATURES, SMALL, features_of, small_teacher, student_of, teacher_of
 
 from xvkd.errors import UserError
+from xvkd.nets.describe import describe
 from xvkd.nets.models import STUDENTS, TEACHERS, BuildRecord, build_network
+from xvkd.registry import names
 from xvkd.training.config import load_model_config
 
 LEVELS = ["frame1", "frame2", "frame3", "frame4", "frame5", "frame", "stats", "segment6", "segment7"]
@@ -14,32 +19,6 @@ CONTEXTS = {
     "tdnn": [(-2, -1, 0, 1, 2), (-2, 0, 2), (-3, 0, 3), (0,), (0,)],
     "etdnn": [(-2, -1, 0, 1, 2), (0,), (-2, 0, 2), (0,), (-3, 0, 3), (0,), (-4, 0, 4), (0,), (0,), (0,)],
 }
-
-
-def teacher_of(conf, name):
-    model, _, features, _ = load_model_config(conf / "teachers" / f"{name}.yaml", [])
-    return build_network(BuildRecord(TEACHERS, model.network, model.arch, features.dim, 0), name)
-
-
-def student_of(width, output_dim, input_dim=30):
-    return build_network(BuildRecord(STUDENTS, "tdnn", {"width": width}, input_dim, output_dim), "student")
-
-
-def small_teacher(name="tdnn", seed=0):
-    """A little network in evaluation mode, whose BatchNorms have seen something."""
-    torch.manual_seed(seed)
-    arch = {"frame_widths": [6] * (len(CONTEXTS[name]) - 1) + [8], "segment_widths": [5, 5]}
-    network = build_network(BuildRecord(TEACHERS, name, arch, 4, 0), "small")
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm1d):
-            nn.init.uniform_(module.running_mean, -0.5, 0.5)
-            nn.init.uniform_(module.running_var, 0.2, 2.0)
-    return network.eval()
-
-
-def features_of(*lengths, seed=1):
-    random = np.random.default_rng(seed)
-    return [torch.from_numpy(random.standard_normal((length, 4)).astype(np.float32)) for length in lengths]
 
 
 def test_the_teacher_has_the_published_size(conf):
@@ -61,6 +40,47 @@ def test_the_extended_teacher_has_the_published_size(conf):
     assert [network.num_parameters(level) for level in levels] == np.cumsum(layers).tolist()
     assert list(network.levels) == [*levels, "segment7"] and network.receptive_field == 23
     assert teacher_of(conf, "etdnn_half").num_parameters() == 1_614_848
+
+
+@pytest.mark.parametrize(
+    ("teacher", "millions", "sizes"),
+    [
+        ("ecapa512", 6.2, (1536, 3072, 192)), ("ecapa1024", 14.7, (1536, 3072, 192)),
+        ("resnet34", 6.6, (2560, 5120, 256)),
+    ],
+)  # fmt: skip
+def test_other_teachers_have_the_published_sizes(conf, teacher, millions, sizes):
+    network = teacher_of(conf, teacher)
+    assert round(network.num_parameters() / 1e6, 1) == millions
+    assert tuple(network.levels[level] for level in ("frame", "stats", "segment6")) == sizes
+
+
+def table_of(docstring):
+    """The rows of the first table of a module's docstring, by column."""
+    lines = docstring.splitlines()
+    first, second, last = (i for i, line in enumerate(lines) if line.startswith("===="))
+    spans = [match.span() for match in re.finditer("=+", lines[first])]
+    cells = [[line[a:b].strip() for a, b in spans] for line in [lines[first + 1], *lines[second + 1 : last]]]
+    return [dict(zip(cells[0], row, strict=True)) for row in cells[1:]]
+
+
+@pytest.mark.parametrize("name", names(TEACHERS))
+def test_the_table_of_layers_is_that_of_the_network(conf, name):
+    """In the docstring of each teacher: contexts, widths and parameters, and the figures below the table."""
+    text = importlib.import_module(f"{TEACHERS}.{name}").__doc__
+    configured = re.search(r"conf/teachers/(\w+)\.yaml", text)[1]
+    model, _, features, _ = load_model_config(conf / "teachers" / f"{configured}.yaml", [])
+    assert model.network == name
+    described = describe(teacher_of(conf, configured), features.dim)
+    rows = [(row["layer"], row["context"], row["width"], row["parameters"]) for row in table_of(text)]
+    assert rows == [
+        (layer.name, layer.context, str(layer.width), f"{layer.parameters:,}") for layer in described.layers
+    ]
+    assert f"{described.parameters:,}" in text
+
+
+def test_the_other_size_in_a_docstring(conf):
+    assert f"{teacher_of(conf, 'ecapa1024').num_parameters():,}" in importlib.import_module(f"{TEACHERS}.ecapa").__doc__
 
 
 @pytest.mark.parametrize(
@@ -86,18 +106,29 @@ def test_students_have_the_size_of_the_formula(width, output_dim):
     assert student.num_parameters() == student.num_parameters("embedding") == size
 
 
+DEFAULT = "frame4+frame+segment6+segment7"
+
+
 @pytest.mark.parametrize(
-    ("teacher", "width", "reductions"),
-    [("tdnn", 152, [91.9, 85.1, 74.7]), ("tdnn_half", 76, [91.6, 84.8, 74.6]), ("etdnn", 200, [91.2, 84.9, 75.2]),
-     ("etdnn_half", 98, [91.2, 84.9, 75.6])],
+    ("teacher", "width", "concatenation", "reductions"),
+    [
+        ("tdnn", 152, DEFAULT, [91.9, 85.1, 74.7]), ("tdnn_half", 76, DEFAULT, [91.6, 84.8, 74.6]),
+        ("etdnn", 200, DEFAULT, [91.2, 84.9, 75.2]), ("etdnn_half", 98, DEFAULT, [91.2, 84.9, 75.6]),
+        ("ftdnn", 290, DEFAULT, [92.0, 84.9, 75.6]), ("ftdnn_half", 142, DEFAULT, [92.0, 85.1, 76.0]),
+        ("ecapa512", 218, "frame4+frame+segment6", [92.0, 82.5, 77.5]),
+        ("ecapa1024", 352, "frame4+frame+segment6", [91.9, 85.5, 79.6]),
+        ("ecapa_half", 102, "frame4+frame+segment6", [92.1, 85.4, 80.1]),
+        ("resnet34", 220, "frame+segment6", [91.9, 76.6, 74.9]),
+        ("resnet34_half", 106, "frame+segment6", [91.9, 80.9, 78.2]),
+    ],
 )  # fmt: skip
-def test_a_width_keeps_the_papers_proportions(conf, teacher, width, reductions):
-    """As the comments in conf/teachers say, for segment6, frame and the default concatenation."""
+def test_a_width_keeps_the_papers_proportions(conf, teacher, width, concatenation, reductions):
+    """As the comments in conf/teachers say, for segment6, frame and a concatenation; the student reads MFCC."""
     whole = teacher_of(conf, teacher)
     comment = " ".join((conf / "teachers" / f"{teacher}.yaml").read_text().replace("# ", "").split())
-    assert f"A student of width {width}" in comment
-    sets = ["segment6", "frame", "frame4+frame+segment6+segment7"]
-    for levels, reduction in zip(sets, reductions, strict=True):
+    assert f"A student of width {width}" in comment and f"for {concatenation}" in comment
+    assert f"{whole.num_parameters() / 1e6:.2f} M parameters" in comment
+    for levels, reduction in zip(["segment6", "frame", concatenation], reductions, strict=True):
         student = student_of(width, sum(whole.levels[level] for level in levels.split("+")))
         smaller = 100 * (1 - student.num_parameters() / whole.num_parameters())
         assert smaller == pytest.approx(reduction, abs=0.05) and f"{reduction} %" in comment
@@ -123,6 +154,7 @@ def test_levels_have_their_names_and_sizes(conf):
     network = teacher_of(conf, "tdnn")
     assert network.levels == dict(zip(LEVELS, [512] * 4 + [1500, 1500, 3000, 512, 512], strict=True))
     assert (network.output_level, network.output_dim, network.receptive_field) == ("segment7", 512, 15)
+    assert network.min_frames == 15
     student = student_of(16, 7)
     sizes = [*[16] * 6, 32, 7]
     assert student.levels == dict(zip([*LEVELS[:7], "embedding"], sizes, strict=True))
@@ -181,40 +213,81 @@ def test_the_shortest_input_is_the_receptive_field():
         network(frames[None, 1:])
 
 
+@pytest.mark.parametrize("name", SMALL)
 @torch.no_grad()
-def test_padding_changes_nothing():
+def test_padding_changes_nothing(name):
     """Whatever stands in the padding, an utterance's levels are those that it has alone."""
-    network = small_teacher()
-    utterances = features_of(15, 40, 23, 16)
-    batch = torch.full((4, 47, 4), 1e3)
+    network = small_teacher(name)
+    shortest, levels = network.min_frames, list(network.levels)
+    utterances = features_of(shortest, 60, shortest + 1, shortest + 2, shortest + 7, shortest + 16, 59)
+    batch = torch.full((len(utterances), 71, FEATURES), torch.nan)
     for row, frames in enumerate(utterances):
         batch[row, : len(frames)] = frames
-    together = network(batch, torch.tensor([len(frames) for frames in utterances]), LEVELS)
+    together = network(batch, torch.tensor([len(frames) for frames in utterances]), levels)
     for row, frames in enumerate(utterances):
-        alone = network(frames[None], levels=LEVELS)
-        for level in LEVELS:
-            np.testing.assert_allclose(together[level][row], alone[level][0], rtol=1e-4, atol=1e-5, err_msg=level)
+        alone = network(frames[None], levels=levels)
+        for level in levels:
+            assert alone[level].shape == (1, network.levels[level])
+            np.testing.assert_allclose(together[level][row], alone[level][0], rtol=1e-5, atol=1e-5, err_msg=level)
 
 
+@pytest.mark.parametrize("name", SMALL)
 @torch.no_grad()
-def test_one_level_alone_is_that_among_all():
-    network = small_teacher()
-    (frames,) = features_of(30)
-    everything = network(frames[None], levels=LEVELS)
-    for level in LEVELS:
+def test_one_level_alone_is_that_among_all(name):
+    network = small_teacher(name)
+    (frames,) = features_of(50)
+    everything = network(frames[None], levels=list(network.levels))
+    for level in network.levels:
         alone = network(frames[None], levels=[level])
         assert list(alone) == [level]
         assert torch.equal(alone[level], everything[level])
     default = network(frames[None])
-    assert list(default) == ["segment7"] and torch.equal(default["segment7"], everything["segment7"])
+    assert list(default) == [network.output_level]
+    assert torch.equal(default[network.output_level], everything[network.output_level])
+    assert all(torch.equal(everything[alias], everything[level]) for alias, level in network.aliases.items())
 
 
-def test_an_utterance_teaches_every_layer():
-    """In training the gradient reaches all weights, through every level's own path."""
-    network = small_teacher().train()
-    network(torch.stack(features_of(30, 30, 30)))["segment7"].square().sum().backward()
-    for name, parameter in network.named_parameters():
-        assert parameter.grad is not None and parameter.grad.abs().sum() > 0, name
+@pytest.mark.parametrize("name", SMALL)
+def test_an_utterance_teaches_every_layer(name):
+    """In training the gradient reaches all weights, and the sizes that each level is said to need are those."""
+    network = small_teacher(name).train()
+    network(torch.stack(features_of(50, 50, 50)))[network.output_level].square().sum().backward()
+    for parameter, value in network.named_parameters():
+        assert value.grad is not None and value.grad.abs().sum() > 0, parameter
+    for level in network.levels:
+        network.zero_grad()
+        network(torch.stack(features_of(50, 50, 50)), levels=[level])[level].square().sum().backward()
+        assert network.num_parameters(level) == sum(p.numel() for p in network.parameters() if p.grad is not None)
+    with pytest.raises(KeyError):
+        network.num_parameters("frame99")
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_the_receptive_field_is_what_an_output_frame_sees(name):
+    """By the gradient of a frame in the middle; the gates of ECAPA, which see everything, held open."""
+    network = small_teacher(name)
+    for parameter, value in network.named_parameters():
+        if "gates.excite.weight" in parameter:
+            torch.nn.init.zeros_(value)
+    features = torch.stack(features_of(*[401] * 64)).requires_grad_()
+    *_, (output, _) = network.frame_outputs(features, None)
+    output[:, output.shape[1] // 2].sum().backward()
+    seen = features.grad.abs().sum(dim=(0, 2)).nonzero().flatten()
+    assert int(seen.max() - seen.min()) + 1 == network.receptive_field
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_bfloat16_changes_little(name):
+    """Of the levels, which come in float32 nevertheless."""
+    network = small_teacher(name)
+    features = torch.stack(features_of(80, 80))
+    with torch.no_grad():
+        exact = network(features, levels=list(network.levels))
+        with torch.autocast("cpu", torch.bfloat16):
+            rough = network(features, levels=list(network.levels))
+    for level, value in exact.items():
+        assert rough[level].dtype == torch.float32
+        assert (rough[level] - value).norm() < 0.03 * value.norm(), level
 
 
 @torch.no_grad()

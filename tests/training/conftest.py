@@ -3,8 +3,17 @@
 import kaldiio
 import numpy as np
 import pytest
+import torch
 
-from xvkd.training.config import TrainingConfig
+from xvkd.training.config import FineTuningConfig, SpecAugmentConfig, TrainingConfig
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture
@@ -13,9 +22,13 @@ def make_config():
 
     def make(**changes):
         values = {
-            "epochs": 3, "chunks_per_utterance": 1, "batch_size": 4, "chunk_frames": 20, "learning_rate": 0.01,
-            "warmup": 0.2, "weight_decay": 0.01, "max_gradient_norm": 5.0, "label_smoothing": 0.0,
-            "precision": "float32", "cache_gib": 1.0, "reader_workers": 0, "checkpoint_minutes": 1e6,
+            "epochs": 3, "chunks_per_utterance": 1, "balance": "utterances", "batch_size": 4, "chunk_frames": 20,
+            "spec_augment": SpecAugmentConfig(0, 0, 0, 0), "optimiser": "adamw", "momentum": 0.9,
+            "weight_decay": 0.01, "schedule": "one_cycle", "learning_rate": 0.01, "warmup": 0.2, "final_share": 0.01,
+            "max_gradient_norm": 5.0, "precision": "float32", "average_epochs": 1, "dev_every": 0,
+            "dev_utterances": 100, "dev_frames": 100, "patience": 0,
+            "fine_tuning": FineTuningConfig(0, 40, 0.001, None), "cache_gib": 1.0, "reader_workers": 0,
+            "checkpoint_minutes": 1e6,
         }  # fmt: skip
         return TrainingConfig(**{**values, **changes})
 

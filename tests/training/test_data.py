@@ -9,7 +9,7 @@ from xvkd.errors import UserError
 from xvkd.features.network_input import InputConfig
 from xvkd.kaldi.datadir import DataDir
 from xvkd.training.data import ChunkDataset, UtteranceReader, chunk_loader, usable_utterances
-from xvkd.training.sampling import Batch, ChunkSampler
+from xvkd.training.sampling import Batch, ChunkSampler, Pool
 
 READS = InputConfig("mfcc", "vad", 300, 100, center=True, norm_vars=False, voiced_only=True)
 UNNORMALISED = InputConfig("mfcc", "vad", 1, 1, center=True, norm_vars=False, voiced_only=True)
@@ -28,7 +28,9 @@ def batches(sampler):
 @pytest.fixture
 def make_sampler(make_config):
     def make(num_utterances=10, seed=0, epoch=0, **changes):
-        sampler = ChunkSampler(num_utterances, make_config(**changes), seed)
+        config = make_config(**changes)
+        pool = Pool([f"u{i:02d}" for i in range(num_utterances)], np.zeros(num_utterances, int), {})
+        sampler = ChunkSampler(pool, config.chunks_per_utterance, config.batch_size, config.balance, seed)
         sampler.epoch = epoch
         return sampler
 

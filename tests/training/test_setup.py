@@ -6,7 +6,6 @@ import torch
 
 from xvkd.errors import UserError
 from xvkd.nets.models import TEACHERS, load_model
-from xvkd.training.classification import SpeakerClassification
 from xvkd.training.setup import TrainingSetup, training_parser
 
 TINY = [
@@ -26,9 +25,12 @@ def features_of(speakers="abcd", seed=0):
 
 @pytest.fixture
 def make_setup(conf, tmp_path):
-    def make(data_dir, folder="model", seed=0, changes=(), init=None):
-        words = ["--config", str(conf / "teachers" / "tdnn.yaml"), "--data-dir", str(data_dir), "--seed", str(seed)]
+    def make(data_dir, folder="model", seed=0, changes=(), init=None, dev=None):
+        words = ["--config", str(conf / "teachers" / "tdnn.yaml"), "--seed", str(seed)]
+        for path in data_dir if isinstance(data_dir, list) else [data_dir]:
+            words += ["--data-dir", str(path)]
         words += ["--init-model", str(init)] if init else []
+        words += ["--dev-dir", str(dev)] if dev else []
         for change in [*TINY, *changes]:
             words += ["--set", change]
         return TrainingSetup(training_parser("", "teachers").parse_args([*words, str(tmp_path / folder)]))
@@ -43,7 +45,7 @@ def train(make_setup):
     def run(*args, **kwargs):
         setup = make_setup(*args, **kwargs)
         network = setup.network(TEACHERS)
-        task = SpeakerClassification(network, torch.from_numpy(setup.speakers), 0.0)
+        task = setup.classification(network)
         setup.start(task)
         setup.train(task)
         setup.finish(network, role="teacher", loss="softmax")
@@ -125,7 +127,7 @@ def start(make_setup):
 
     def run(*args, **kwargs):
         setup = make_setup(*args, **kwargs)
-        task = SpeakerClassification(setup.network(TEACHERS), torch.from_numpy(setup.speakers), 0.0)
+        task = setup.classification(setup.network(TEACHERS))
         random = {name: tensor.clone() for name, tensor in task.state_dict().items()}
         setup.start(task)
         started = task.state_dict()
@@ -221,3 +223,43 @@ def test_what_is_no_model_to_start_from_is_told(train, start, write_data_dir, tm
     (tmp_path / CHECKPOINT).write_bytes(b"PK")
     with pytest.raises(UserError, match=r"last.pt: damaged, or not a checkpoint"):
         start(data, folder="other", init=tmp_path / CHECKPOINT)
+
+
+def test_copies_share_the_chunks_of_their_originals(train, write_data_dir, tmp_path, caplog):
+    """An epoch is no longer; what was drawn of the copies counts."""
+    data = write_data_dir(features_of())
+    noisy = {f"{key}-noisy": value for key, value in features_of(seed=1).items()}
+    copies = write_data_dir(noisy, name="noisy")
+    alone = train(data)
+    batches = (tmp_path / "model" / "log" / "training.csv").read_text().count("\n")
+    as_speech_of_its_own = train([data, copies], folder="own")
+    (copies / "utt2uniq").write_text("".join(f"{key} {key.removesuffix('-noisy')}\n" for key in sorted(noisy)))
+    caplog.clear()
+    with caplog.at_level("INFO"):
+        together = train([data, copies], folder="own")  # trained anew
+    assert "8 of the utterances are copies" in caplog.text and "2 epochs of 2 batches" in caplog.text
+    assert batches == 3 and not same(together, alone) and not same(together, as_speech_of_its_own)
+    assert same(train([copies], folder="copies"), train([copies], folder="again"))
+
+
+def test_objectives_are_in_the_record(train, make_setup, write_data_dir, tmp_path):
+    data = write_data_dir(features_of())
+    softmax, margin = train(data), train(data, folder="aam", changes=["objective=aam", "objective.scale=8"])
+    assert not same(softmax, margin)
+    assert load_model(tmp_path / "aam")[1]["objective"]["scale"] == 8.0
+    assert load_model(tmp_path / "model")[1]["objective"] == {"kind": "softmax", "label_smoothing": 0.0}
+    assert not same(train(data, folder="aam", changes=["objective=aam"]), margin)  # trained anew
+
+
+def test_a_development_set(train, make_setup, write_data_dir, tmp_path):
+    data, dev = write_data_dir(features_of()), write_data_dir(features_of("wxyz"), name="dev")
+    alone = train(data)
+    weights = train(data, folder="other", changes=["training.dev_every=1"], dev=dev)
+    assert same(weights, alone) and "dev_eer_percent" in (tmp_path / "other/log/training.csv").read_text()
+    assert same(train(data, folder="never", dev=dev), alone)
+    assert "dev_eer_percent" not in (tmp_path / "never/log/training.csv").read_text()
+    patient = ["training.dev_every=1", "training.patience=1"]
+    with pytest.raises(UserError, match="training.patience: 1 needs a development set: give --dev-dir"):
+        make_setup(data, changes=patient)
+    with pytest.raises(UserError, match="nowhere: no such data directory"):
+        make_setup(data, changes=patient, dev=tmp_path / "nowhere")

@@ -5,78 +5,24 @@ import logging
 import os
 import pickle
 import random
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
+from toy_training import UTTERANCES, assert_same_weights, make_task, train
 
 from xvkd.errors import UserError
-from xvkd.nets.models import STUDENTS, BuildRecord, build_network
 from xvkd.training import checkpoint
-from xvkd.training.classification import SpeakerClassification
-from xvkd.training.data import ChunkDataset, UtteranceReader
-from xvkd.training.sampling import ChunkSampler
-from xvkd.training.trainer import Trainer
+from xvkd.training.sampling import ChunkSampler, Pool
 
-SPEAKERS, UTTERANCES = 3, 12
 STEPS = 9  # 3 epochs of 3 batches of 4
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-def utterances():
-    """Speakers that differ in the mean of their frames."""
-    draw = np.random.default_rng(0)
-    means = 2 * draw.standard_normal((SPEAKERS, 4))
-    return {
-        f"u{i:02d}": (means[i % SPEAKERS] + draw.standard_normal((40, 4))).astype(np.float32)
-        for i in range(UTTERANCES)
-    }
-
-
-def make_task(seed=0):
-    torch.manual_seed(seed)
-    network = build_network(BuildRecord(STUDENTS, "tdnn", {"width": 8}, 4, 6), "toy")
-    return SpeakerClassification(network, torch.arange(UTTERANCES) % SPEAKERS, label_smoothing=0.0)
-
-
-class Fragile(dict):
-    """Utterances that can be read so many times before the power fails."""
-
-    reads = 10**9
-    chunk = UtteranceReader.chunk
-
-    def __getitem__(self, key):
-        if self.reads == 0:
-            raise KeyboardInterrupt
-        self.reads -= 1
-        return super().__getitem__(key)
-
-
-def train(folder, config, task, fingerprint="x", reads=10**9, data=None):
-    reader = Fragile(data or utterances())
-    reader.reads = reads
-    dataset = ChunkDataset(reader, list(reader), config.chunk_frames)
-    Trainer(task, dataset, len(reader), config, folder, seed=7, fingerprint=fingerprint, about={"build": {}}).run()
 
 
 def history(folder):
     with open(folder / "log" / "training.csv", newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
-
-
-def assert_same_weights(one, other):
-    one, other = one.state_dict(), other.state_dict()
-    assert one.keys() == other.keys() and len(one) > 10
-    for name in one:
-        assert torch.equal(one[name], other[name]), name
 
 
 @pytest.fixture
@@ -147,6 +93,7 @@ class Random(nn.Module):
     """A task that draws from every generator, as augmentation or dropout in a task may."""
 
     watched = "nothing"
+    network = SimpleNamespace(constrain=lambda step: None)
 
     def __init__(self):
         super().__init__()
@@ -291,6 +238,7 @@ class Weight(nn.Module):
     """A task whose loss is one weight times a number."""
 
     watched = "nothing"
+    network = SimpleNamespace(constrain=lambda step: None)
 
     def __init__(self, loss):
         super().__init__()
@@ -307,7 +255,8 @@ class Weight(nn.Module):
 def test_each_epoch_has_its_own_order(tmp_path, make_config):
     task = Weight(1.0).eval()
     train(tmp_path, make_config(), task)
-    sampler = ChunkSampler(UTTERANCES, make_config(), seed=7)
+    pool = Pool([f"u{i:02d}" for i in range(UTTERANCES)], np.zeros(UTTERANCES, int), {})
+    sampler = ChunkSampler(pool, 1, 4, "utterances", seed=7)
     expected = []
     for sampler.epoch in range(3):
         expected += [batch.utterances.tolist() for batch in sampler]

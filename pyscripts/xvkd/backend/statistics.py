@@ -7,6 +7,8 @@ import numpy as np
 from xvkd.errors import UserError
 
 ROWS_AT_ONCE = 1 << 14
+# A standard deviation of this share of the largest, or of the dimension's own mean, is rounding.
+CONSTANT = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,3 +103,8 @@ def mean_and_covariance(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         centred = vectors[start : start + ROWS_AT_ONCE] - mean
         covariance += centred.T @ centred
     return mean, covariance / len(vectors)
+
+
+def is_constant(deviation: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    """(D,) bool: dimensions that never vary, by their standard deviations and means; in float32 rounding varies."""
+    return deviation <= CONSTANT * np.maximum(deviation.max(), np.abs(mean))

@@ -87,6 +87,7 @@ def from_manifests(recordings: "Iterable[lhotse.Recording]", supervisions: "Iter
     else:
         tables = {"wav.scp": wavs, "segments": {s.id: _segment(s, by_id[s.recording_id]) for s in supervisions}}
     tables["utt2dur"] = {s.id: f"{s.duration:.4f}" for s in supervisions}
+    tables["utt2snr"] = {s.id: f"{s.custom['snr_db']:.2f}" for s in supervisions if "snr_db" in (s.custom or {})}
     tables["text"] = {s.id: " ".join(s.text.split()) for s in supervisions if s.text}
     return CorpusSet(utterances, {name: table for name, table in tables.items() if table}, (recordings, supervisions))
 

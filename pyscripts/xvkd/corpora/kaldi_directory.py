@@ -11,9 +11,12 @@ from xvkd.corpora.paths import absolute_script
 from xvkd.corpora.trials import Utterance
 from xvkd.errors import UserError
 from xvkd.kaldi.datadir import check_tables
-from xvkd.kaldi.tables import read_table
+from xvkd.kaldi.tables import numbers, read_table
 
-_TABLES = ("wav.scp", "segments", "feats.scp", "vad.scp", "utt2spk", "spk2utt", "spk2gender", "utt2dur", "utt2session")
+_TABLES = (
+    "wav.scp", "segments", "feats.scp", "vad.scp", "utt2spk", "spk2utt", "spk2gender", "utt2dur", "utt2session",
+    "utt2snr",
+)  # fmt: skip
 _GENDERS = {"f": "female", "m": "male"}
 
 
@@ -26,7 +29,7 @@ def read_kaldi(folder: Path, bad: BadRecordings) -> CorpusSet:
     """Reads a data directory with ``wav.scp`` or ``feats.scp`` or both.
 
     Args:
-        folder: with utt2spk or spk2utt; segments, vad.scp, spk2gender, utt2dur and utt2session count
+        folder: with utt2spk or spk2utt; segments, vad.scp, spk2gender, utt2dur, utt2session and utt2snr (dB) count
             if they are there. (Trial lists are left to the source.)
         bad: utterances whose recordings cannot be used.
 
@@ -43,6 +46,8 @@ def read_kaldi(folder: Path, bad: BadRecordings) -> CorpusSet:
     for name, table in {**tables, **given}.items():
         if name in (main, "utt2dur") or name in given:
             _same_utterances(folder, utt2spk, name, table)
+    for name in tables.keys() & {"utt2dur", "utt2snr"}:
+        numbers(folder / name, tables[name])
     check_tables(str(folder), {"utt2spk": utt2spk})
     genders = _genders(folder, tables.pop("spk2gender", None), set(utt2spk.values()))
     sessions = tables.pop("utt2session", {})
@@ -50,6 +55,8 @@ def read_kaldi(folder: Path, bad: BadRecordings) -> CorpusSet:
         Utterance(name, speaker, sessions.get(name, ""), genders.get(speaker, ""))
         for name, speaker in sorted(utt2spk.items())
     ]
+    if "utt2snr" in tables:
+        tables["utt2snr"] = {name: snr for name, snr in tables["utt2snr"].items() if name in utt2spk}
     found = CorpusSet(utterances, tables)
     found.given = {name: absolute_script(folder / name, table) for name, table in given.items()}
     if "wav.scp" in tables:

@@ -10,11 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from xvkd.backend.statistics import is_constant
 from xvkd.backend.transforms import apply_affine, estimate_lda, estimate_pca, length_normalise
 from xvkd.config import choices, limits
-
-# A standard deviation of this share of the largest, or of the dimension's own mean, is rounding.
-CONSTANT = 1e-6
 
 
 @dataclass
@@ -59,7 +57,7 @@ class Targets:
 
     def normalisation(self) -> tuple[np.ndarray, np.ndarray]:
         """Scale and shift of the inverse, from the teacher's own space to the targets'."""
-        inverse = np.where(_constant(self.scale, self.shift), 0.0, 1 / np.maximum(self.scale, np.finfo(float).tiny))
+        inverse = np.where(is_constant(self.scale, self.shift), 0.0, 1 / np.maximum(self.scale, np.finfo(float).tiny))
         return inverse, -self.shift * inverse
 
 
@@ -79,7 +77,7 @@ def make_targets(
     shift = joined.mean(axis=0)
     scale = joined.std(axis=0)
     # A dimension that never varies (a dead unit) has nothing to teach: it stays at zero.
-    values = (joined - shift) / np.where(_constant(scale, shift), 1.0, scale)
+    values = (joined - shift) / np.where(is_constant(scale, shift), 1.0, scale)
     weights = [config.level_weights.get(level, config.level_weights["default"]) for level in levels]
     blocks = [(part.shape[1], weight) for part, weight in zip(embeddings, weights, strict=True)]
     if config.projection != "none":
@@ -94,8 +92,3 @@ def make_targets(
     if config.projection != "none" or config.length_normalise:
         scale, shift = np.ones(values.shape[1]), np.zeros(values.shape[1])
     return Targets(values.astype(np.float32), blocks, scale, shift)
-
-
-def _constant(scale: np.ndarray, shift: np.ndarray) -> np.ndarray:
-    """(dim,) bool: dimensions that never vary; in float32 they vary by rounding."""
-    return scale <= CONSTANT * np.maximum(scale.max(), np.abs(shift))

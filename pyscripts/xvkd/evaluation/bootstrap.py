@@ -5,6 +5,7 @@ speaker i then counts m_i times, a nontarget trial of speakers i and j m_i m_j t
 were a new one with the same recordings, and no copy were tried against another of the same speaker.
 """
 
+import functools
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -58,8 +59,9 @@ class SpeakerBootstrap:
                 f"trial {first + 1} is a {'' if target[first] else 'non'}target trial of the speakers "
                 f"'{names[left[first]]}' and '{names[right[first]]}'; mend the list of trials or utt2spk"
             )
+        self._names, self._sides, self._seed = names, (left, right), seed
         self._target, self._speaker, self._pair = target, left[target], (left[~target], right[~target])
-        counts = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), draws)
+        counts = draw_speakers(len(names), draws, seed)
         self.key = hashlib.sha256("\n".join(names).encode() + counts.astype("<i4").tobytes()).hexdigest()
         self._counts = counts.T.astype(np.float64)
         targets, nontargets = self._sum_targets(), self._sum_nontargets()
@@ -67,6 +69,16 @@ class SpeakerBootstrap:
         self._usable = (targets > 0) & (nontargets > 0)
         self._totals = targets[self._usable], nontargets[self._usable]
         self._counts = np.ascontiguousarray(self._counts[:, self._usable])
+
+    def only(self, chosen: np.ndarray) -> "SpeakerBootstrap":
+        """As many draws for some of the trials, (T,) bool: of those speakers that these have."""
+        left, right = (side[chosen] for side in self._sides)
+        used = (np.bincount(left, minlength=len(self._names)) + np.bincount(right, minlength=len(self._names))) > 0
+        number = np.cumsum(used) - 1
+        names = self._names[used]
+        return SpeakerBootstrap(
+            names, names, number[left], number[right], self._target[chosen], len(self._usable), self._seed
+        )  # fmt: skip
 
     def eer(self, scores: np.ndarray) -> np.ndarray:
         """The EER of each draw: ``metrics.eer`` of trials that stand in the list as often as they count.
@@ -150,6 +162,14 @@ class SpeakerBootstrap:
         every = np.full(len(self._usable), np.nan)
         every[self._usable] = figures
         return every
+
+
+@functools.lru_cache(maxsize=4)
+def draw_speakers(speakers: int, draws: int, seed: int) -> np.ndarray:
+    """How often each speaker comes out of each draw, (draws, speakers): a function of the arguments."""
+    counts = np.random.default_rng(seed).multinomial(speakers, np.full(speakers, 1 / speakers), draws)
+    counts.flags.writeable = False
+    return counts
 
 
 def _running_sums(counts: np.ndarray) -> np.ndarray:

@@ -27,6 +27,17 @@ class EvaluationConfig:
     confidence: float = limits(0.5, 0.999999)
     no_worse_ratio: float = limits(low=1)
     det_points: int = limits(low=2)
+    duration_edges: list[float] = limits(low=0)
+    snr_edges: list[float]
+    condition_trials: int = limits(low=1)
+
+    def validate(self) -> str | None:
+        """What is wrong with the values taken together, or None."""
+        for name in ("duration_edges", "snr_edges"):
+            edges = getattr(self, name)
+            if any(low >= high for low, high in zip(edges, edges[1:], strict=False)):
+                return f"{name} must ascend: {edges}"
+        return None
 
     def dcf_names(self, kind: str) -> list[str]:
         """The key of each cost of a kind, "mindcf" or "actdcf", such as mindcf_0.01."""

@@ -11,7 +11,7 @@ import yaml
 from xvkd.errors import UserError
 from xvkd.evaluation.bootstrap import Comparison
 from xvkd.evaluation.report import EvaluationConfig
-from xvkd.evaluation.system import METRICS, read_draws
+from xvkd.evaluation.system import METRICS, SCATTER, read_draws
 
 Record = dict[str, Any]
 # (system, list, scoring) -> the bootstrap's key and the EER, a fraction, of each draw.
@@ -28,7 +28,9 @@ def collect(experiment: str | Path, corpus: str) -> tuple[list[Record], AllDraws
     Returns:
         records with ``corpus``, ``system``, ``role``, ``teacher``, ``levels``, ``loss``, ``parameters``,
         ``teacher_parameters``, ``reduction_percent``, ``seed``, ``set``, ``scoring`` and the figures of
-        ``metrics.json``; teachers first, then by size. And the draws of their bootstrap.
+        ``metrics.json``; teachers first, then by size. Those of the list that is named as its set have
+        ``scatter``, what ``scatter.json`` tells of speakers that were ``seen`` in training and, ``unseen``, of the
+        set's. And the draws of their bootstrap.
 
     Raises:
         UserError: no model has scores, or a model's config.yaml or figures are damaged.
@@ -41,15 +43,25 @@ def collect(experiment: str | Path, corpus: str) -> tuple[list[Record], AllDraws
             system = _system(folder, level, corpus)
             figures = json.loads(path.read_text(encoding="utf-8"))
             lists = [(name, scoring, one) for name, scorings in figures.items() for scoring, one in scorings.items()]
+            scatter = _scatter(path.with_name(SCATTER))
         except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError) as error:
             raise UserError(
-                f"{folder}: config.yaml or metrics.json is damaged ({error}); repeat stages 4 to 9"
+                f"{folder}: config.yaml, metrics.json or scatter.json is damaged ({error}); repeat stages 4 to 9"
             ) from None
-        records += [{**system, "set": name, "scoring": scoring, **one} for name, scoring, one in lists]
+        records += [
+            {**system, "set": name, "scoring": scoring, **one, **scatter.get(name, {})} for name, scoring, one in lists
+        ]  # fmt: skip
         draws |= {(system["system"], *key): value for key, value in read_draws(path.parent).items()}
     if not records:
         raise UserError(f"{experiment}: no scores yet; run stages 4 to 9 first")
     return sorted(records, key=_order), draws
+
+
+def _scatter(path: Path) -> dict[str, Record]:
+    """What the records of each set get of scatter.json; nothing where an earlier version scored."""
+    found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    others = found.get("unseen", {})
+    return {name: {"scatter": {"seen": found["seen"], "unseen": about}} for name, about in others.items()}
 
 
 def _system(folder: Path, level: str, corpus: str) -> Record:

@@ -5,19 +5,23 @@ import json
 import logging
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from xvkd.backend.calibration import Calibration
 from xvkd.errors import UserError
 from xvkd.evaluation.bootstrap import SpeakerBootstrap, interval
+from xvkd.evaluation.conditions import Conditions
 from xvkd.evaluation.metrics import ErrorCurve
 from xvkd.evaluation.report import EvaluationConfig, Figures, report, report_calibrated
 from xvkd.kaldi.files import atomic_write
 
 # (list, scoring) -> the bootstrap's key and the EER, a fraction, of each draw.
 Draws = dict[tuple[str, str], tuple[str, np.ndarray]]
-METRICS, CALIBRATION, DET, DRAWS = "metrics.json", "calibration.json", "det.tsv", "draws.npz"
+METRICS, SCATTER, CALIBRATION, DET, DRAWS = (
+    "metrics.json", "scatter.json", "calibration.json", "det.tsv", "draws.npz"
+)  # fmt: skip
 
 
 class SystemReport:
@@ -33,10 +37,11 @@ class SystemReport:
         self.calibrations: dict[str, dict[str, Calibration]] = {}
         self.curves: dict[tuple[str, str], ErrorCurve] = {}
         self.draws: dict[str, np.ndarray] = {}
+        self.scatter: dict[str, Any] = {}
 
     def add(
         self, data_set: str, name: str, scoring: str, scores: np.ndarray, target: np.ndarray,
-        bootstrap: SpeakerBootstrap,
+        bootstrap: SpeakerBootstrap, conditions: Conditions | None = None,
     ) -> Figures:  # fmt: skip
         """Evaluates one list of scores. Lists of the development set come first: they train the calibration.
 
@@ -47,6 +52,8 @@ class SystemReport:
             scores: (T,).
             target: (T,) bool.
             bootstrap: the draws of the list's speakers.
+            conditions: the classes of its trials that have figures of their own; intervals only with the primary
+                scoring.
 
         Raises:
             UserError: target or nontarget trials are missing, or a score is NaN.
@@ -65,6 +72,8 @@ class SystemReport:
                 figures["calibrated_on"] = source
                 figures |= report_calibrated(ratios, target, self.config, bootstrap)
                 break
+        if conditions is not None:
+            figures["conditions"] = conditions.report(scores, intervals=scoring == self.config.primary_scoring)
         self.figures.setdefault(name, {})[scoring] = figures
         self.curves[name, scoring] = curve
         # As many digits as comparisons need, in half the space.
@@ -83,6 +92,8 @@ class SystemReport:
             logging.warning("no list of the set '%s': nothing is calibrated, no Cllr and actDCF", self.config.dev_set)
         with atomic_write(folder / METRICS) as file:
             json.dump(self.figures, file, indent=1)
+        with atomic_write(folder / SCATTER) as file:
+            json.dump(self.scatter, file, indent=1)
         with atomic_write(folder / CALIBRATION) as file:
             calibrations = {
                 name: {scoring: dataclasses.asdict(one) for scoring, one in scorings.items()}
@@ -96,7 +107,7 @@ class SystemReport:
                 file.writelines(f"{name}\t{scoring}\t{t:.6g}\t{miss:.6g}\t{alarm:.6g}\n" for t, miss, alarm in points)
         with atomic_write(folder / DRAWS, "wb") as file:
             np.savez(file, **self.draws)
-        return METRICS, CALIBRATION, DET, DRAWS
+        return METRICS, SCATTER, CALIBRATION, DET, DRAWS
 
 
 def read_draws(folder: Path) -> Draws:

@@ -58,6 +58,64 @@ def cost_table(records: list[Record], name: str, best: Mapping[str, str], config
     return _markdown(header, rows, left=2)
 
 
+def condition_table(
+    records: list[Record], name: str, best: Mapping[str, str], config: EvaluationConfig
+) -> list[str]:  # fmt: skip
+    """EER of the primary scoring by condition on the trial list ``name``: one row a system, that is the best level of
+    each teacher and each student; one column a class. Empty if none of them has such figures.
+
+    Arguments as for ``error_table``.
+    """
+    chosen = [
+        record for record in records
+        if (record["set"], record["scoring"]) == (name, config.primary_scoring)
+        and (record["role"] == "student" or best.get(record["teacher"]) == record["system"])
+    ]  # fmt: skip
+    found = [record.get("conditions", {}) for record in chosen]
+    classes = list(dict.fromkeys((condition, one) for each in found for condition in each for one in each[condition]))
+    if not classes:
+        return []
+    figures = [[each.get(condition, {}).get(one, {}) for condition, one in classes] for each in found]
+    # The trials of a class are those of the list, whatever the system.
+    targets = [next(one["targets"] for one in column if one) for column in zip(*figures, strict=True)]
+    trials = [next(one["trials"] for one in column if one) for column in zip(*figures, strict=True)]
+    counts = [f"{target:,} + {both - target:,}" for target, both in zip(targets, trials, strict=True)]
+    rows = [["trials: target + nontarget", "", "", *counts]]
+    for record, row in zip(chosen, figures, strict=True):
+        cells = [_figure(one, "eer_percent", 2) + _interval(one.get("eer_ci")) for one in row]
+        rows.append([f"{record['role']}, {_levels(record, best, config)}", record["loss"], str(record["seed"]), *cells])
+    header = ["system", "loss", "seed", *(f"SNR {one}" if condition == "snr" else one for condition, one in classes)]
+    return _markdown(header, rows, left=2)
+
+
+def scatter_table(records: list[Record], config: EvaluationConfig) -> list[str]:
+    """The ratio of scatter within speakers to that between speakers: one row a teacher's level; empty if none has it.
+
+    Args:
+        records: all that there are.
+        config: names the primary scoring, any one of a level being enough.
+    """
+    levels: dict[str, dict[str, Record]] = {}
+    for record in records:
+        if record["role"] == "teacher" and "scatter" in record:
+            levels.setdefault(record["system"], {})[record["set"]] = record
+    names = list(dict.fromkeys(name for sets in levels.values() for name in sets))
+    # The development set first, as it was used first.
+    names.sort(key=lambda name: (name != config.dev_set, name))
+    header = ["teacher", "level", "known speakers"]
+    for name in names:
+        header += [name, f"{name} / known"]
+    rows = []
+    for sets in levels.values():
+        record = next(iter(sets.values()))
+        row = [record["teacher"], record["levels"][0], _ratio(record["scatter"]["seen"], "ratio")]
+        for name in names:
+            about = sets.get(name, {}).get("scatter", {}).get("unseen", {})
+            row += [_ratio(about, "ratio"), _ratio(about, "quotient")]
+        rows.append(row)
+    return _markdown(header, rows, left=2) if rows else []
+
+
 def seed_table(
     compared: Mapping[tuple[str, str, str], tuple[list[Record], Comparison]], name: str, config: EvaluationConfig
 ) -> list[str]:
@@ -95,6 +153,10 @@ def _levels(record: Record, best: Mapping[str, str], config: EvaluationConfig) -
 def _figure(record: Record, key: str, digits: int) -> str:
     value = record.get(key)
     return NOTHING if value is None else f"{value:.{digits}f}"
+
+
+def _ratio(about: Record, key: str) -> str:
+    return _figure(about, key, 2) + _interval(about.get(f"{key}_ci"))
 
 
 def _interval(ends: list[float] | None) -> str:

@@ -123,11 +123,15 @@ def read_samples(
         raise UserError(f"{name}: truncated, or holds no samples; replace or remove it")
     if not np.isfinite(mono).all():
         raise UserError(f"{name}: holds samples that are not finite numbers; replace or remove it")
-    rate = file.samplerate
-    if rate != sampling_rate:
-        if rate not in _resampled_once:
-            _resampled_once.add(rate)
-            logging.info("resampling from %d to %d Hz (said once; first file: %s)", rate, sampling_rate, name)
-        common = np.gcd(rate, sampling_rate)
-        mono = resample_poly(mono, sampling_rate // common, rate // common).astype(np.float32)
-    return mono * np.float32(32768.0)
+    return resample(mono, file.samplerate, sampling_rate, name) * np.float32(32768.0)
+
+
+def resample(samples: np.ndarray, rate: int, sampling_rate: int, name: str) -> np.ndarray:
+    """float32 (samples,) of one rate at another, both in Hz; logged once a rate, with a name."""
+    if rate == sampling_rate:
+        return samples
+    if rate not in _resampled_once:
+        _resampled_once.add(rate)
+        logging.info("resampling from %d to %d Hz (said once; first file: %s)", rate, sampling_rate, name)
+    common = np.gcd(rate, sampling_rate)
+    return resample_poly(samples, sampling_rate // common, rate // common).astype(np.float32)

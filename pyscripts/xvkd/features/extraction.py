@@ -26,6 +26,7 @@ class FeatureConfig:
     sample_frequency: int = limits(4000, 192000)  # Hz
     frame_length: float = limits(1.0, 1000.0)  # ms
     frame_shift: float = limits(1.0, 1000.0)  # ms
+    window_type: str = choices("povey", "hamming", "hanning", "rectangular")
     num_mel_bins: int = limits(4, 512)
     num_ceps: int = limits(1, 512)  # MFCC only
     low_freq: float = limits(0.0)  # Hz
@@ -97,6 +98,7 @@ class FeatureExtractor:
             "sampling_rate": config.sample_frequency,
             "frame_length": config.frame_length / 1000,
             "frame_shift": config.frame_shift / 1000,
+            "window_type": config.window_type,
             "dither": 0.0,
             "snip_edges": True,  # of the signal that __call__ has extended
             "energy_floor": torch.finfo(torch.float32).eps,

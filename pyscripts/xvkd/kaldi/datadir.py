@@ -9,7 +9,7 @@ from xvkd.kaldi.tables import invert, read_table, write_table
 
 _ID = re.compile(r"[^\s]+")
 # Tables that may have some of the utterances only.
-_PARTIAL = {"text", "utt2session"}
+_PARTIAL = {"text", "utt2session", "utt2snr"}
 
 
 class DataDir:
@@ -27,6 +27,10 @@ class DataDir:
     def table(self, name: str) -> dict[str, str]:
         """One of its tables, for instance ``utt2spk``."""
         return read_table(self.path / name)
+
+    def table_if_any(self, name: str) -> dict[str, str]:
+        """A table that need not be there; empty if it is not."""
+        return self.table(name) if (self.path / name).exists() else {}
 
     def speakers(self) -> dict[str, str]:
         """Utterance id to speaker id, sorted by utterance."""

@@ -14,7 +14,7 @@ class RSpecifier:
     """A table to read.
 
     Attributes:
-        kind: "ark" or "scp".
+        kind: "ark" or "scp"; of recordings also "cuts", our own: a file of Lhotse's cuts.
         name: a file, "-" for standard input, or a command that ends in "|".
         permissive: entries that cannot be read are skipped (option ``p``).
     """
@@ -42,6 +42,15 @@ class WSpecifier:
     scp: str | None = None
     text: bool = False
     flush: bool = False
+
+
+def recordings_rspecifier(text: str) -> RSpecifier:
+    """Parses what ``rspecifier`` does, and ``cuts:FILE`` with the option ``p``, as an argparse type."""
+    options, _, name = text.partition(":")
+    words = [word.strip() for word in options.split(",")]
+    if "cuts" in words and set(words) <= {"cuts", "p"} and name.strip():
+        return RSpecifier("cuts", name.strip(), permissive="p" in words)
+    return rspecifier(text)
 
 
 def rspecifier(text: str) -> RSpecifier:

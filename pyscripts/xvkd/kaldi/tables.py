@@ -1,5 +1,6 @@
 """Kaldi's text tables: ``key value...`` lines, sorted by key as ``LC_ALL=C sort`` does."""
 
+import math
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -47,6 +48,27 @@ def write_table(path: str | Path, table: Mapping[str, str]) -> None:
     """Writes ``key value`` lines, sorted, under the final name only when whole."""
     with atomic_write(path) as file:
         file.writelines(f"{key} {table[key]}\n" for key in sorted(table))
+
+
+def numbers(path: str | Path, table: Mapping[str, str]) -> dict[str, float]:
+    """The values of a table as numbers.
+
+    Args:
+        path: of the table, for messages.
+        table: for instance utt2dur.
+
+    Raises:
+        UserError: a value is not a finite number.
+    """
+    found = {}
+    for key, value in table.items():
+        try:
+            found[key] = float(value)
+        except ValueError:
+            found[key] = math.nan
+        if not math.isfinite(found[key]):
+            raise UserError(f"{path}: '{key}': expected a number, got '{value}': mend it, or remove the file")
+    return found
 
 
 def invert(table: Mapping[str, str]) -> dict[str, str]:

@@ -9,6 +9,7 @@ import torch
 from xvkd.config import limits
 from xvkd.errors import UserError
 from xvkd.nets.network import XvectorNetwork
+from xvkd.nets.onnx_network import OnnxNetwork
 
 
 @dataclass
@@ -30,7 +31,7 @@ class _Chunk:
 
 
 def extract(
-    network: XvectorNetwork, utterances: Iterable[tuple[str, np.ndarray]], levels: Sequence[str],
+    network: XvectorNetwork | OnnxNetwork, utterances: Iterable[tuple[str, np.ndarray]], levels: Sequence[str],
     config: ExtractionConfig, device: torch.device,
 ) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
     """Computes the embeddings of utterances, in their order.
@@ -61,11 +62,11 @@ def extract(
 
 
 def _extract_window(
-    network: XvectorNetwork, window: list[tuple[str, np.ndarray]], levels: Sequence[str],
+    network: XvectorNetwork | OnnxNetwork, window: list[tuple[str, np.ndarray]], levels: Sequence[str],
     config: ExtractionConfig, device: torch.device,
 ) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
     """Batches chunks of like length, so that little is padded."""
-    shortest = max(config.min_chunk_frames, network.receptive_field)
+    shortest = max(config.min_chunk_frames, network.min_frames)
     chunks = [_Chunk(row, frames[first : first + config.max_chunk_frames])
               for row, (_, frames) in enumerate(window)
               for first in range(0, len(frames), config.max_chunk_frames)]
@@ -103,7 +104,7 @@ def _batches(
 
 @torch.inference_mode()
 def _forward(
-    network: XvectorNetwork, chunks: list[np.ndarray], levels: Sequence[str], device: torch.device
+    network: XvectorNetwork | OnnxNetwork, chunks: list[np.ndarray], levels: Sequence[str], device: torch.device
 ) -> dict[str, np.ndarray]:
     num_frames = torch.tensor([len(chunk) for chunk in chunks])
     padded = torch.zeros(len(chunks), int(num_frames.max()), chunks[0].shape[1])

@@ -8,9 +8,9 @@ from torch import nn
 
 from xvkd.errors import UserError
 from xvkd.kaldi.xvector import KaldiXvector, Layer, read_xvector
-from xvkd.nets.layers import StatisticsPooling
 from xvkd.nets.models import TEACHERS, BuildRecord, build_network
 from xvkd.nets.network import XvectorNetwork
+from xvkd.nets.pooling import StatisticsPooling
 from xvkd.nets.teachers import etdnn, tdnn
 
 # The frames that each frame-level layer of our networks reads, around its own.
@@ -98,7 +98,7 @@ def _fill(affine: nn.Conv1d | nn.Linear, weight: np.ndarray, layer: Layer) -> No
     affine.bias.copy_(torch.from_numpy(layer.bias))
 
 
-def _fill_norm(norm: nn.BatchNorm1d, layer: Layer) -> None:
+def _fill_norm(norm: nn.BatchNorm1d | nn.BatchNorm2d, layer: Layer) -> None:
     """Gives a BatchNorm of ours statistics with which it does what Kaldi's does, its epsilon and scale included."""
     norm.running_mean.copy_(torch.from_numpy(layer.mean))
     norm.running_var.copy_(torch.from_numpy(layer.deviation**2 - norm.eps))

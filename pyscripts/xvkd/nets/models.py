@@ -1,4 +1,7 @@
-"""Model folders: ``config.yaml`` and ``model.safetensors``, and how to build a network from them."""
+"""Model folders: ``config.yaml`` and ``model.safetensors``, and how to build a network from them.
+
+A teacher that came as an ONNX file has ``model.onnx`` in the place of ``model.safetensors``.
+"""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,7 +15,8 @@ from xvkd import config as configuration
 from xvkd.errors import UserError
 from xvkd.kaldi.files import atomic_write
 from xvkd.nets.network import XvectorNetwork
-from xvkd.nets.record import read_record
+from xvkd.nets.onnx_network import OnnxNetwork, load_network
+from xvkd.nets.record import ONNX, network_file, read_record
 from xvkd.registry import find
 
 TEACHERS = "xvkd.nets.teachers"
@@ -54,8 +58,10 @@ def save_model(folder: str | Path, network: XvectorNetwork) -> None:
         file.write(save(tensors))
 
 
-def finish_model(folder: str | Path, network: XvectorNetwork, record: BuildRecord, content: dict[str, Any]) -> None:
-    """Writes ``config.yaml``, then ``model.safetensors``, with which a model counts as finished.
+def finish_model(
+    folder: str | Path, network: XvectorNetwork | OnnxNetwork, record: BuildRecord, content: dict[str, Any]
+) -> None:
+    """Writes ``config.yaml``, then the network, with which a model counts as finished.
 
     Args:
         folder: the model's.
@@ -69,10 +75,14 @@ def finish_model(folder: str | Path, network: XvectorNetwork, record: BuildRecor
     about = {"parameters": network.num_parameters(), "levels": levels, "build": asdict(record)}
     with atomic_write(Path(folder) / "config.yaml") as file:
         yaml.safe_dump({**content, **about}, file, sort_keys=False)
-    save_model(folder, network)
+    if isinstance(network, OnnxNetwork):
+        with atomic_write(Path(folder) / network_file(about), "wb") as file:
+            file.write(network.model)
+    else:
+        save_model(folder, network)
 
 
-def load_model(folder: str | Path) -> tuple[XvectorNetwork, dict[str, Any]]:
+def load_model(folder: str | Path) -> tuple[XvectorNetwork | OnnxNetwork, dict[str, Any]]:
     """Reads a finished model, in evaluation mode.
 
     Returns:
@@ -85,8 +95,10 @@ def load_model(folder: str | Path) -> tuple[XvectorNetwork, dict[str, Any]]:
     config = read_record(folder)
     try:
         record = BuildRecord(**config["build"])
+        if record.package == ONNX:
+            return load_network(folder / network_file(config), config), config
         network = build_network(record, str(folder / "config.yaml"))
         network.load_state_dict(load_file(folder / "model.safetensors"))
-    except (KeyError, TypeError, RuntimeError, SafetensorError) as error:
-        raise UserError(f"{folder}: config.yaml and model.safetensors do not fit: {error}") from None
+    except (KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
+        raise UserError(f"{folder}: config.yaml and {network_file(config)} do not fit: {error}") from None
     return network.eval(), config

@@ -1,12 +1,13 @@
 """The frame of every x-vector network, and the one place that knows a network's levels."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import torch
 from torch import nn
 from torch.nn import functional
 
-from xvkd.nets.layers import StatisticsPooling, masked_mean
+from xvkd.nets.layers import masked_mean
+from xvkd.nets.pooling import StatisticsPooling
 
 
 class XvectorNetwork(nn.Module):
@@ -16,19 +17,24 @@ class XvectorNetwork(nn.Module):
     ``frame``, the last of them; ``stats``, what the pooling gives; and each segment layer's affine
     output, before the non-linearity.
 
+    As it stands here, a network is a stack of unpadded layers. One whose layers are padded, branch or shorten the
+    time axis says so in :meth:`frame_outputs` and :attr:`min_frames`.
+
     Args:
-        frame_layers: modules (batch, channels, frames) -> (batch, channels', frames - span), each
-            with ``span``.
+        frame_layers: modules, each with ``span``, how many frames of the network's input it adds to what one frame
+            sees, and ``context``, what it reads in words.
         frame_dims: channels out of each of them.
         segments: name and size of each segment layer, in order.
+        pooling: (batch, frames, channels) and frames that count -> (batch, 2 * channels); None: plain statistics.
     """
 
     def __init__(
-        self, frame_layers: Sequence[nn.Module], frame_dims: Sequence[int], segments: Sequence[tuple[str, int]]
-    ) -> None:
+        self, frame_layers: Sequence[nn.Module], frame_dims: Sequence[int], segments: Sequence[tuple[str, int]],
+        pooling: nn.Module | None = None,
+    ) -> None:  # fmt: skip
         super().__init__()
         self.frame_layers = nn.ModuleList(frame_layers)
-        self.pooling = StatisticsPooling()
+        self.pooling = pooling or StatisticsPooling()
         self.segment_layers = nn.ModuleDict()
         self.segment_norms = nn.ModuleDict()
         stats_dim = 2 * frame_dims[-1]
@@ -44,13 +50,36 @@ class XvectorNetwork(nn.Module):
 
     @property
     def receptive_field(self) -> int:
-        """Frames that one output frame of the last frame-level layer sees; the shortest input."""
+        """Frames that one output frame of the last frame-level layer sees through the convolutions."""
         return 1 + sum(layer.span for layer in self.frame_layers)
+
+    @property
+    def min_frames(self) -> int:
+        """Frames of the shortest input."""
+        return self.receptive_field
 
     @property
     def aliases(self) -> dict[str, str]:
         """Levels that are another level under a second name."""
         return {"frame": f"frame{len(self.frame_layers)}"}
+
+    def frame_outputs(
+        self, x: torch.Tensor, num_frames: torch.Tensor | None
+    ) -> Iterator[tuple[torch.Tensor, torch.Tensor | None]]:
+        """The output of each frame-level layer in turn; the pooling reads the last.
+
+        Args:
+            x: (batch, frames, input_dim).
+            num_frames: (batch,) frames of each utterance; None: all.
+
+        Yields:
+            (batch, frames, channels) or (batch, frames, channels, frequencies), and how many of the frames count.
+            What stands behind an utterance's end must have no part in them.
+        """
+        for layer in self.frame_layers:
+            x = layer(x)
+            num_frames = None if num_frames is None else num_frames - layer.span
+            yield x, num_frames
 
     def forward(
         self, features: torch.Tensor, num_frames: torch.Tensor | None = None, levels: Collection[str] = ()
@@ -58,7 +87,7 @@ class XvectorNetwork(nn.Module):
         """One pass for any number of levels.
 
         Args:
-            features: (batch, frames, input_dim), at least ``receptive_field`` frames.
+            features: (batch, frames, input_dim), at least ``min_frames`` frames.
             num_frames: (batch,) frames of each utterance, the rest being padding; None: all.
             levels: names; empty: the output level alone.
 
@@ -67,33 +96,42 @@ class XvectorNetwork(nn.Module):
         """
         wanted = set(levels or (self.output_level,))
         found: dict[str, torch.Tensor] = {}
-        x = features.transpose(1, 2)
-        for i, layer in enumerate(self.frame_layers, 1):
-            x = layer(x)
-            num_frames = None if num_frames is None else num_frames - layer.span
+        outputs = self.frame_outputs(features, num_frames)
+        for i, (x, counted) in enumerate(outputs, 1):
             names = {f"frame{i}"} | ({"frame"} if i == len(self.frame_layers) else set())
             if names & wanted:
-                found |= dict.fromkeys(names & wanted, masked_mean(x, num_frames))
-        x = self.pooling(x, num_frames)
+                found |= dict.fromkeys(names & wanted, masked_mean(x, counted).flatten(1))
+        x = self.pooling(x.flatten(2), counted)
         found["stats"] = x
-        for name, layer in self.segment_layers.items():
+        for position, (name, layer) in enumerate(self.segment_layers.items()):
+            if position:
+                x = functional.relu(x)
             if name in self.segment_norms:
-                x = self.segment_norms[name](functional.relu(x))
+                x = self.segment_norms[name](x)
             x = layer(x).float()
             found[name] = x
         return {level: found[level] for level in (levels or (self.output_level,))}
+
+    def constrain(self, step: int) -> None:
+        """Called after each step of the optimiser: pulls the weights back to where the network wants them.
+
+        Args:
+            step: number of the step.
+        """
+
+    def parts(self) -> dict[str, list[nn.Module]]:
+        """The modules that each level, without the aliases, adds to those of the levels before it."""
+        parts: dict[str, list[nn.Module]] = {f"frame{i}": [layer] for i, layer in enumerate(self.frame_layers, 1)}
+        parts["stats"] = [self.pooling]
+        for name, layer in self.segment_layers.items():
+            parts[name] = [self.segment_norms[name], layer] if name in self.segment_norms else [layer]
+        return parts
 
     def num_parameters(self, up_to: str | None = None) -> int:
         """Trainable parameters, of all layers or of those that the level ``up_to`` needs (KeyError if unknown)."""
         if up_to is not None and up_to not in self.levels:
             raise KeyError(up_to)
-        if up_to is None:
-            return sum(p.numel() for p in self.parameters())
-        up_to = self.aliases.get(up_to, up_to)
-        frame_level = [f"frame{i}" for i in range(1, len(self.frame_layers) + 1)]
-        depth = frame_level.index(up_to) + 1 if up_to in frame_level else len(frame_level)
-        count = sum(p.numel() for layer in self.frame_layers[:depth] for p in layer.parameters())
-        segments = list(self.segment_layers)
-        for name in segments[: segments.index(up_to) + 1] if up_to in segments else []:
-            count += sum(p.numel() for p in self.segment_layers[name].parameters())
-        return count
+        last = self.output_level if up_to is None else self.aliases.get(up_to, up_to)
+        parts = self.parts()
+        needed = list(parts)[: list(parts).index(last) + 1]
+        return sum(p.numel() for level in needed for module in parts[level] for p in module.parameters())

@@ -24,7 +24,7 @@ from xvkd.kaldi.files import atomic_write
 
 LAST, PREVIOUS = "last.pt", "previous.pt"
 # Raised when a checkpoint's content changes, so that none of another version is resumed.
-_VERSION = 2
+_VERSION = 3
 
 
 def fingerprint(*values: Any) -> str:

@@ -1,6 +1,7 @@
 """What a network reads of utterances, whole or in chunks of equal length."""
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -12,6 +13,16 @@ from xvkd.kaldi.archives import MatrixReader
 from xvkd.kaldi.datadir import DataDir
 from xvkd.training.checkpoint import checksum
 from xvkd.training.sampling import Batch, ChunkSampler
+
+
+class Reader(Protocol):
+    """Gives the input of utterances: from their features, or, degraded, from their audio (training/augmented.py)."""
+
+    def __contains__(self, utterance: object) -> bool: ...
+
+    def __getitem__(self, utterance: str) -> np.ndarray: ...
+
+    def chunk(self, utterance: str, length: int, offset: float, seed: int) -> np.ndarray: ...
 
 
 class UtteranceReader:
@@ -49,7 +60,7 @@ class UtteranceReader:
         if utterance not in self:
             raise UserError(f"{self._where}: no features, or no VAD, of '{utterance}'")
         features = self._features[utterance][utterance]
-        vad = self._vad[utterance][utterance] if self._config.voiced_only else None
+        vad = self.marks(utterance)
         if vad is not None and abs(len(vad) - len(features)) > MOST_FRAMES_APART:
             raise UserError(
                 f"{self._vad[utterance].scp}: utterance '{utterance}' has {len(vad)} frames, {len(features)} in "
@@ -60,6 +71,10 @@ class UtteranceReader:
             self._cache[utterance] = frames
             self._cache_left -= frames.nbytes
         return frames
+
+    def marks(self, utterance: str) -> np.ndarray | None:
+        """(frames,), 1 where the network reads a frame of an utterance; None: everywhere."""
+        return self._vad[utterance][utterance] if self._config.voiced_only else None
 
     def chunk(self, utterance: str, length: int, offset: float, seed: int) -> np.ndarray:
         """A piece of the input of one utterance.
@@ -88,7 +103,7 @@ class ChunkDataset(Dataset):
         chunk_frames: length of a chunk; a shorter utterance is repeated until it is long enough.
     """
 
-    def __init__(self, reader: UtteranceReader, utterances: Sequence[str], chunk_frames: int) -> None:
+    def __init__(self, reader: Reader, utterances: Sequence[str], chunk_frames: int) -> None:
         self._reader, self._utterances, self._length = reader, utterances, chunk_frames
 
     def __getitem__(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
@@ -106,7 +121,7 @@ def chunk_loader(dataset: ChunkDataset, sampler: ChunkSampler, workers: int) -> 
     )
 
 
-def usable_utterances(reader: UtteranceReader, utterances: Sequence[str], where: str) -> dict[str, int]:
+def usable_utterances(reader: Reader, utterances: Sequence[str], where: str) -> dict[str, int]:
     """Those of the utterances with at least one frame for the network, in order, with their frames' checksums.
 
     Some may have no features, or no voiced frame: stage 3 has seen to it that they are few enough.

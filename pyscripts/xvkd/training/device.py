@@ -12,16 +12,23 @@ def choose_precision(device: torch.device, wanted: str) -> torch.dtype:
     """The dtype of matrix products in training.
 
     bfloat16 doubles the speed of processors with AVX512-BF16 or AMX and of GPUs that support it,
-    and loses everywhere else.
+    and loses on other processors; older GPUs are fast in float16.
 
     Args:
         device: where to compute.
-        wanted: "auto", "float32" or "bfloat16".
+        wanted: "auto", "float32", "bfloat16" or "float16".
     """
     if wanted != "auto":
         return getattr(torch, wanted)
     if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
     capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
     fast = capabilities.get("avx512_bf16") or capabilities.get("amx_bf16")
     return torch.bfloat16 if fast else torch.float32
+
+
+def to_device(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """A tensor on the device; a GPU fetches it from pinned memory while the processor goes on."""
+    if device.type == "cuda":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)

@@ -4,6 +4,7 @@ import argparse
 import logging
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,23 @@ import torch
 from torch import nn
 
 from xvkd import cli
+from xvkd import config as configuration
+from xvkd.augmentation.augmenter import Augmenter
+from xvkd.augmentation.config import AugmentationConfig
+from xvkd.augmentation.noise_corpus import NoiseCorpus
 from xvkd.errors import UserError
 from xvkd.kaldi.datadir import DataDir
+from xvkd.nets.extraction import ExtractionConfig
 from xvkd.nets.models import STUDENTS, BuildRecord, build_network, finish_model
 from xvkd.nets.network import XvectorNetwork
+from xvkd.training.augmented import AugmentingReader, noise_fingerprint
 from xvkd.training.checkpoint import fingerprint
-from xvkd.training.config import check_chunks, load_model_config
-from xvkd.training.data import ChunkDataset, UtteranceReader, usable_utterances
+from xvkd.training.classification import SpeakerClassification
+from xvkd.training.config import check_chunks, load_model_config, load_objective
+from xvkd.training.data import ChunkDataset, Reader, UtteranceReader, usable_utterances
+from xvkd.training.development import DevelopmentSet
 from xvkd.training.initial import read_initial
+from xvkd.training.sampling import Pool
 from xvkd.training.trainer import Trainer
 
 _GIB = 2**30
@@ -32,8 +42,16 @@ def training_parser(description: str, kind: str) -> argparse.ArgumentParser:
     cli.add_overrides(parser)
     parser.add_argument(
         "--data-dir", required=True, action="append", metavar="DIR",
-        help="a training set, with features, VAD and utt2spk; again for further ones",
+        help="a training set, with features, VAD and utt2spk; again for further ones, which may be copies of its "
+        "utterances (utt2uniq)",
     )
+    parser.add_argument(
+        "--dev-dir", metavar="DIR", help="a set of other speakers, for the EER after every training.dev_every epochs"
+    )
+    parser.add_argument(
+        "--augmentation", metavar="FILE", help="conf/augmentation/<name>.yaml: chunks are degraded on the fly"
+    )
+    parser.add_argument("--noise", type=Path, metavar="DIR", help="the noise corpus; with --augmentation")
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument(
         "--init-model", type=Path, metavar="MODEL", help="weights to start from: a model's folder, or a checkpoint"
@@ -52,17 +70,51 @@ class TrainingSetup:
     def __init__(self, args: argparse.Namespace) -> None:
         self._initial = read_initial(args.init_model, args.folder) if args.init_model else None
         self._started: dict[str, Any] = {}
+        self._recorded: dict[str, Any] = {}
         torch.manual_seed(args.seed)
         self.seed, self.folder, self._config_path = args.seed, args.folder, args.config
         self.config, self.input, self.features, self.vad = load_model_config(args.config, args.set)
+        self.objective, self._objective_options = load_objective(args.config, self.config, args.set)
         data_dirs = [DataDir(path) for path in args.data_dir]
         where = ", ".join(args.data_dir)
-        self._reader = UtteranceReader(data_dirs, self.input, self.config.training.cache_gib * _GIB)
         utt2spk = _speakers(data_dirs)
+        self._online: dict[str, Any] = {}
+        clean = UtteranceReader(data_dirs, self.input, self.config.training.cache_gib * _GIB)
+        self._reader: Reader = clean
+        if args.augmentation or args.noise:
+            self._reader = self._augmenting(args.augmentation, args.noise, clean, data_dirs, utt2spk)
         self._checksums = usable_utterances(self._reader, list(utt2spk), where)
         self.utterances = list(self._checksums)
+        self._copies = _originals(data_dirs)
+        self._development = self._read_development(args.dev_dir)
         self._number_speakers([utt2spk[utterance] for utterance in self.utterances])
         logging.info("%s: %d utterances of %d speakers", where, len(self.utterances), len(self._names))
+
+    def _augmenting(
+        self, path: str | None, noise: Path | None, clean: UtteranceReader, data_dirs: Sequence[DataDir],
+        utt2spk: dict[str, str],
+    ) -> AugmentingReader:  # fmt: skip
+        """A reader of chunks that are degraded on the fly."""
+        if not path or not noise:
+            raise UserError("--augmentation and --noise: give both, or neither")
+        options = configuration.load(AugmentationConfig, path)
+        self._online = {"augmentation": {**asdict(options), "noise": noise_fingerprint(noise)}}
+        augmenter = Augmenter(options, NoiseCorpus(noise))
+        return AugmentingReader(clean, data_dirs, utt2spk, augmenter, self.features, self.input)
+
+    def _read_development(self, path: str | None) -> DevelopmentSet | None:
+        """The set of --dev-dir, if it is looked at."""
+        training = self.config.training
+        if path is None and training.patience:
+            raise UserError(f"training.patience: {training.patience} needs a development set: give --dev-dir")
+        if path is None or not training.dev_every:
+            return None
+        data_dir = DataDir(path)
+        extraction = configuration.load(ExtractionConfig, Path(self._config_path).parent.parent / "extraction.yaml")
+        return DevelopmentSet(
+            UtteranceReader([data_dir], self.input), data_dir.speakers(), training.dev_utterances, training.dev_frames,
+            extraction, path,
+        )  # fmt: skip
 
     def _number_speakers(self, speakers: Sequence[str]) -> None:
         self._names, self.speakers = np.unique(speakers, return_inverse=True)
@@ -78,8 +130,15 @@ class TrainingSetup:
             package, self.config.network, self.config.arch, self.features.dim, output_dim
         )
         network = build_network(self._record, self._config_path)
-        check_chunks(self.config.training, network.receptive_field, self._config_path)
+        check_chunks(self.config.training, network.min_frames, self._config_path)
         return network
+
+    def classification(self, network: XvectorNetwork) -> SpeakerClassification:
+        """The network, to be trained on its utterances' speakers."""
+        self._recorded = {"objective": asdict(self._objective_options)}
+        return SpeakerClassification(
+            network, torch.from_numpy(self.speakers), self.objective, self._objective_options
+        )
 
     def start(self, task: nn.Module) -> bool:
         """Puts the weights of --init-model, if it is given, into a task.
@@ -112,21 +171,26 @@ class TrainingSetup:
             identity: what else, beside configuration, features and speakers, tells this run from others;
                 a checkpoint of another one is not resumed.
         """
-        dataset = ChunkDataset(self._reader, self.utterances, self.config.training.chunk_frames)
-        initial = self._initial.checksums() if self._initial else None
+        pool = Pool(self.utterances, self.speakers, self._copies)
+        if len(pool) < len(self.utterances):
+            logging.info("%d of the utterances are copies", len(self.utterances) - len(pool))
         key = fingerprint(
-            asdict(self.config), asdict(self.input), asdict(self.features), self.seed, self.utterances,
-            self.speakers.tolist(), self._checksums, identity, initial,
-        )
+            asdict(self.config), self._recorded, asdict(self.input), asdict(self.features), self.seed,
+            self.utterances, self.speakers.tolist(), self._checksums, self._copies, identity, self._online,
+            self._initial.checksums() if self._initial else None,
+            self._development.checksums() if self._development else None,
+        )  # fmt: skip
         Trainer(
-            task, dataset, len(self.utterances), self.config.training, self.folder, self.seed, key, self._about()
-        ).run()
+            task, partial(ChunkDataset, self._reader, self.utterances), pool, self.config.training, self.folder,
+            self.seed, key, self._about(), self._development,
+        ).run()  # fmt: skip
 
     def finish(self, network: XvectorNetwork, **record: Any) -> None:
         """Writes ``config.yaml`` (with ``record`` at its head), then ``model.safetensors``."""
         content = {
             **record, **self._started, "seed": self.seed, "training": asdict(self.config.training),
-            "input": asdict(self.input), "features": asdict(self.features), "vad": asdict(self.vad),
+            **self._recorded, **self._online, "input": asdict(self.input), "features": asdict(self.features),
+            "vad": asdict(self.vad),
         }
         finish_model(self.folder, network, self._record, content)
         logging.info("%s: %d parameters", self.folder, network.num_parameters())
@@ -142,3 +206,12 @@ def _speakers(data_dirs: Sequence[DataDir]) -> dict[str, str]:
             raise UserError(f"{data_dir.path}: utterance '{twice}' is in another training set too; rename it")
         found |= speakers
     return found
+
+
+def _originals(data_dirs: Sequence[DataDir]) -> dict[str, str]:
+    """Copy to original, of those sets that are copies of others' utterances."""
+    copies: dict[str, str] = {}
+    for data_dir in data_dirs:
+        if (data_dir.path / "utt2uniq").exists():
+            copies |= data_dir.table("utt2uniq")
+    return copies

@@ -119,7 +119,8 @@ def manifests(
 
     Returns:
         For train, dev and eval, in this order, the recordings and their supervisions by id; a
-        supervision's ``custom["session"]`` tells which utterances share a channel.
+        supervision's ``custom["session"]`` tells which utterances share a channel, ``custom["snr_db"]`` how much
+        louder than the noise the utterance is, in dB.
 
     Raises:
         UserError: a speaker's audio is not there, or was made with other options.
@@ -146,7 +147,7 @@ def manifests(
             found[name][1].append(lhotse.SupervisionSegment(
                 id=recording.id, recording_id=recording.id, start=0.0, duration=recording.duration, channel=0,
                 text=utterance["text"], language="English", speaker=plan["speaker"], gender=plan["gender"],
-                custom={"session": utterance["session"]},
+                custom={"session": utterance["session"], "snr_db": utterance["snr_db"]},
             ))
     return {
         name: (lhotse.RecordingSet.from_recordings(recordings), lhotse.SupervisionSet.from_segments(segments))

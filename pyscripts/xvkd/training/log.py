@@ -1,0 +1,67 @@
+"""The logs of a training: a line an epoch in ``log/training.csv``, and curves for TensorBoard."""
+
+import contextlib
+import csv
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from xvkd.errors import UserError
+from xvkd.kaldi.files import OUT_OF_SPACE, atomic_write
+
+
+def write_history(path: Path, history: Sequence[Mapping[str, float | None]]) -> None:
+    """Writes a line an epoch; what was not measured after an epoch is left empty."""
+    with atomic_write(path) as file:
+        writer = csv.DictWriter(file, history[0].keys(), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(history)
+
+
+class Curves:
+    """Curves over the steps of a training, in ``log/tensorboard``. Without the package, there are none.
+
+    Args:
+        folder: where TensorBoard's files are.
+        steps: how many steps are behind; what an earlier run has written of further ones is no longer shown.
+    """
+
+    def __init__(self, folder: Path, steps: int) -> None:
+        self._folder, self._writer = folder, None
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError:
+            logging.warning("tensorboard is not installed: no curves; log/training.csv has the figures of each epoch")
+            return
+        with self._told():
+            self._writer = SummaryWriter(str(folder), purge_step=steps + 1)
+
+    def add(self, step: int, values: Mapping[str, float | None]) -> None:
+        """One point of each curve; of those that are None, none."""
+        if self._writer is None:
+            return
+        with self._told():
+            for name, value in values.items():
+                if value is not None:
+                    self._writer.add_scalar(name, value, step)
+
+    def flush(self) -> None:
+        """To disk: a training that goes on from here will not add these points again."""
+        if self._writer is not None:
+            with self._told():
+                self._writer.flush()
+
+    def close(self) -> None:
+        """Ends the files."""
+        if self._writer is not None:
+            with self._told():
+                self._writer.close()
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        """The disk may be full."""
+        try:
+            yield
+        except OSError as error:
+            remedy = "; free space and repeat" if error.errno in OUT_OF_SPACE else ""
+            raise UserError(f"{self._folder}: cannot be written: {error.strerror}{remedy}") from None

@@ -1,0 +1,32 @@
+"""What the classifiers of :mod:`xvkd.training.objectives` have in common."""
+
+import torch
+from torch import nn
+
+
+class Objective(nn.Module):
+    """A classifier of the training speakers, and its loss.
+
+    Attributes:
+        margin: the margin of the moment, in radians; None: it has none.
+    """
+
+    margin: float | None = None
+
+    def forward(self, embedding: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Judges a batch.
+
+        Args:
+            embedding: float32 (batch, dim), the network's last affine output.
+            labels: int64 (batch,), indices of the speakers.
+
+        Returns:
+            the loss, and what each speaker scores without any margin, (batch, speakers).
+        """
+        raise NotImplementedError
+
+    def schedule(self, share: float) -> None:
+        """Tells how much of the training is behind, in [0, 1]: a margin grows with it."""
+
+    def fix_margin(self, margin: float | None) -> None:
+        """For fine-tuning: the margin is whole from now on; None: the configuration's own."""
