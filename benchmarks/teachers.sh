@@ -1,65 +1,64 @@
 #!/usr/bin/env bash
 # What makes a teacher good, one factor at a time: trains a teacher for each cell and seed, scores it, and prints the
-# tables of docs/results.md. A cell that is done is not done again; interrupted, the next start goes on.
+# tables of docs/results.md. What is done is not done again: interrupted, the next start goes on.
 #
-# usage: benchmarks/teachers.sh [--seeds "0 1 2"] [--cells "default aam"] synthetic [run.sh options]
-#        benchmarks/teachers.sh [--seeds ...] [--cells ...] real SPEECH [run.sh options]
+# usage: benchmarks/teachers.sh [--seeds "0 1 2"] [--cells "default aam"] synthetic
+#        benchmarks/teachers.sh [--seeds "0 1 2"] [--cells "default aam"] real SPEECH
 #
-# SPEECH is a folder of real speech, see benchmarks/real_speech.py.
+# A cell is the half-size x-vector of the default run but for what its name says. SPEECH is a folder of real speech, see
+# benchmarks/real_speech.py. The method and the rule by which cells are judged stand in docs/results.md.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# The cells: what differs from the default configuration of the half-size x-vector.
-declare -A cells=(
-  [default]=""
-  [aam]="--teacher-set objective=aam"
-  [no_augmentation]="--augmentation none"
-  [vad_hmm]="--vad hmm"
-  [speed]="--speed-factors 0.9,1.1"
-  [with_synthetic]=""                  # real speech: the synthetic training speakers are added
-  [etdnn]="--teacher etdnn_half"
-  [ftdnn]="--teacher ftdnn_half"
-  [ecapa]="--teacher ecapa_half"
-  [resnet34]="--teacher resnet34_half"
-)
+# options_of CELL
+options_of() {
+  case "$1" in
+    default | with_synthetic) ;;
+    aam) options=(--teacher-set objective=aam) ;;
+    no_augmentation) options=(--augmentation none) ;;
+    online) options=(--augmentation online) ;;
+    speed) options=(--speed-factors "0.9 1.1") ;;
+    vad_hmm) options=(--vad hmm) ;;
+    etdnn | ftdnn | ecapa | resnet34) options=(--teacher "$1_half") ;;
+    *) echo "no such cell: $1" >&2; exit 1 ;;
+  esac
+}
+
 seeds="0 1 2"
-chosen=""
-while [ $# -gt 0 ]; do
+cells=""
+while [ $# -gt 1 ]; do
   case "$1" in
     --seeds) seeds="$2"; shift 2 ;;
-    --cells) chosen="$2"; shift 2 ;;
+    --cells) cells="$2"; shift 2 ;;
     *) break ;;
   esac
 done
-corpus="${1:?synthetic or real}"
-shift
+corpus="${1:?synthetic or real; see the head of this script}"
 if [ "$corpus" = real ]; then
-  speech="${1:?a folder of real speech}"
-  shift
-  [ -n "$chosen" ] || chosen="default aam no_augmentation vad_hmm with_synthetic"
-  python3 benchmarks/real_speech.py "$speech" data/real_given
-else
-  [ -n "$chosen" ] || chosen="default aam no_augmentation vad_hmm etdnn ftdnn ecapa resnet34"
+  speech="${2:?the folder of real speech; see the head of this script}"
+  cells="${cells:-default aam no_augmentation vad_hmm with_synthetic}"
 fi
+cells="${cells:-default aam no_augmentation vad_hmm}"
+# shellcheck source=path.sh
+. ./path.sh
 
 for seed in $seeds; do
-  for cell in $chosen; do
-    given=(--corpus "$corpus")
+  for cell in $cells; do
+    options=() given=(--corpus "$corpus")
+    options_of "$cell"
     if [ "$corpus" = real ]; then
-      train=data/real_given/train
+      folder="data/real_given/$([ "$cell" = with_synthetic ] && echo with_synthetic || echo alone)"
+      add=()
       if [ "$cell" = with_synthetic ]; then
-        # Its training set is another: another corpus.
-        train=data/real_given/with_synthetic
-        given=(--corpus real_with_synthetic)
-        python3 benchmarks/real_speech.py --add data/synthetic/train "$speech" data/real_given/both
-        rm -rf "$train" && cp -r data/real_given/both/train "$train"
+        ./run.sh --stop-stage 1
+        given=(--corpus real_with_synthetic) add=(--add data/synthetic/train)
       fi
-      given+=(--train-dir "$train" --dev-dir data/real_given/dev --eval-dir data/real_given/eval)
+      if [ ! -d "$folder/train" ]; then python3 benchmarks/real_speech.py "${add[@]}" "$speech" "$folder"; fi
+      given+=(--train-dir "$folder/train" --dev-dir "$folder/dev" --eval-dir "$folder/eval")
     fi
-    # shellcheck disable=SC2086
-    ./run.sh "${given[@]}" --exp-root "exp/teachers/$cell" --noisy-sets "dev eval" --seed "$seed" --students "" \
-      --skip-stages "6 7 11" ${cells[$cell]} "$@"
+    ./run.sh "${given[@]}" --exp-root "exp/teachers/$corpus/$cell" --noisy-sets "dev eval" --seed "$seed" \
+      --students "" --skip-stages "6 7 11" "${options[@]}"
   done
 done
 # shellcheck disable=SC2086
-python3 benchmarks/teachers_table.py exp/teachers "$corpus" $chosen
+python3 benchmarks/teachers_table.py "exp/teachers/$corpus" $cells

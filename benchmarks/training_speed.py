@@ -19,7 +19,6 @@ import statistics
 import subprocess
 import tempfile
 import threading
-from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
 
@@ -31,7 +30,7 @@ from torch.nn import functional
 from xvkd.kaldi.tables import write_table
 from xvkd.kaldi.writer import ArchiveWriter
 from xvkd.nets.models import TEACHERS
-from xvkd.training.setup import TrainingSetup
+from xvkd.training.setup import TrainingSetup, training_parser
 
 BATCH, FRAMES, SPEAKERS = 64, 300, 1000
 
@@ -52,15 +51,19 @@ def write_data(folder: Path, utterances: int, dim: int) -> None:
             vad.write(name, (draw.random(frames) < 0.7).astype(np.float32))
 
 
+def prepare(config: Path, data: Path, folder: Path, changes: list[str]) -> TrainingSetup:
+    """As train_teacher.py does."""
+    words = ["--config", config, "--data-dir", data, "--seed", 0, folder]
+    words += [word for change in changes for word in ("--set", change)]
+    return TrainingSetup(training_parser("", "teachers").parse_args(list(map(str, words))))
+
+
 def recipe(config: Path, data: Path, scratch: Path, changes: list[str]) -> Callable[[], float]:
     """A training from its beginning; gives the seconds that its log counts."""
 
     def train() -> float:
         with tempfile.TemporaryDirectory(dir=scratch) as folder:
-            setup = TrainingSetup(Namespace(
-                config=config, set=changes, data_dir=[str(data)], dev_dir=None, seed=0, init_model=None,
-                folder=Path(folder),
-            ))  # fmt: skip
+            setup = prepare(config, data, Path(folder), changes)
             setup.train(setup.classification(setup.network(TEACHERS)))
             with open(Path(folder) / "log" / "training.csv", encoding="utf-8") as file:
                 return sum(float(row["seconds"]) for row in csv.DictReader(file))
@@ -70,9 +73,7 @@ def recipe(config: Path, data: Path, scratch: Path, changes: list[str]) -> Calla
 
 def plain(config: Path, data: Path, scratch: Path, changes: list[str], steps: int, device: str) -> Callable[[], float]:
     """The plain loop over what lies in memory."""
-    setup = TrainingSetup(Namespace(
-        config=config, set=changes, data_dir=[str(data)], dev_dir=None, seed=0, init_model=None, folder=scratch
-    ))  # fmt: skip
+    setup = prepare(config, data, scratch, changes)
     network = setup.network(TEACHERS).to(device).train()
     classifier = torch.nn.Sequential(
         torch.nn.ReLU(), torch.nn.BatchNorm1d(network.output_dim, affine=False),

@@ -34,7 +34,7 @@ def write_features(folder, archive, name="feats", frames=50):
 
 
 def write_manifests(folder, sounds):
-    """manifests/cuts.jsonl.gz, utt2spk, utt2dur and wav.scp, as stage 1 writes them, of {utterance: (speaker, file)}."""
+    """manifests/cuts.jsonl.gz, utt2spk, utt2dur and wav.scp as of stage 1, of {utterance: (speaker, file)}."""
     utterances = {name: Utterance(name, speaker, "", "") for name, (speaker, _) in sounds.items()}
     recordings = {name: file_recording(name, path) for name, (_, path) in sounds.items()}
     (folder / "manifests").mkdir(parents=True, exist_ok=True)

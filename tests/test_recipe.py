@@ -10,15 +10,20 @@ import kaldiio
 import numpy as np
 import pytest
 import soundfile
+import torch
 import yaml
+from onnx_files import xvector
 from scipy.signal import resample_poly
 from shell import ROOT, files, run
 
+from xvkd.nets.models import TEACHERS, BuildRecord, build_network
+
 SPEAKERS = {"train": 8, "dev": 4, "eval": 4}
+COPIES = {"train_copies": "train", "eval_noisy": "eval"}
 LEVELS = ["frame1", "frame2", "frame3", "frame4", "frame", "stats", "segment6", "segment7"]
 STUDENTS = {"label": "label_softmax", "frame+segment6": "frame+segment6_mse"}
 LISTS = {
-    f"{name}{suffix}": f"{name}/trials{suffix}" for name in ("dev", "eval") for suffix in ("", "_multi")
+    f"{name}{suffix}": f"{name}/trials{suffix}" for name in ("dev", "eval", "eval_noisy") for suffix in ("", "_multi")
 }  # fmt: skip
 SCORINGS = {"cosine", "lda_cosine", "lda_cosine_asnorm", "plda"}
 
@@ -89,6 +94,34 @@ def test_data_directories_are_kaldis(recipe, name):
             assert (utt2spk[enrol] == utt2spk[test]) == (kind == "target")
 
 
+@pytest.mark.parametrize("name", COPIES)
+def test_copies_have_what_their_originals_have(recipe, name):
+    folder, source = recipe.data / name, recipe.data / COPIES[name]
+    originals, utt2spk = table(folder / "utt2uniq"), table(source / "utt2spk")
+    assert len(originals) == len(utt2spk) * (2 if name == "train_copies" else 1)
+    assert {original: table(folder / "utt2spk")[copy] for copy, original in originals.items()} == utt2spk
+    clean, noisy = (kaldiio.load_scp(str(path / "feats.scp")) for path in (source, folder))
+    marks = kaldiio.load_scp(str(folder / "vad.scp"))
+    assert noisy.keys() == marks.keys() == originals.keys()
+    for copy, original in originals.items():
+        assert noisy[copy].shape == clean[original].shape and len(marks[copy]) == len(noisy[copy])
+    if name == "train_copies":
+        vad = table(source / "vad.scp")
+        assert table(folder / "vad.scp") == {copy: vad[original] for copy, original in originals.items()}
+
+
+def test_features_of_a_second_kind(recipe):
+    """Those that a network reads are computed for all sets, and nothing else is done again."""
+    done = recipe("--teacher-set", "input=fbank80_cmn_voiced", "--stage", "3", "--stop-stage", "3")
+    lines = re.findall(r"^[\d:]{8} (features of \S+, fbank80|voice .*|features .*)$", done.stderr, flags=re.MULTILINE)
+    assert sorted(lines) == sorted(f"features of {name}, fbank80" for name in SPEAKERS | COPIES)
+    for name in SPEAKERS | COPIES:
+        kinds = [kaldiio.load_scp(str(recipe.data / name / f"{kind}.scp")) for kind in ("feats", "feats_fbank80")]
+        assert kinds[0].keys() == kinds[1].keys()
+        key = next(iter(kinds[0]))
+        assert kinds[0][key].shape[0] == kinds[1][key].shape[0] and kinds[1][key].shape[1] == 80
+
+
 def test_embeddings_are_kaldis(recipe):
     sizes = dict(zip(LEVELS, [32, 32, 32, 32, 48, 96, 32, 32], strict=True))
     for name in SPEAKERS:
@@ -157,8 +190,9 @@ def test_second_run_does_nothing(recipe, tmp_path):
     after = files(recipe.root)
     assert not (tmp_path / "imported").exists()
     assert {name for name in before | after if before.get(name) != after.get(name)} <= {"exp/tiny/options.txt"}
-    # A line a step: 3 sets with features and VAD, teacher, its embeddings; students, theirs; back ends, scores; results
-    steps = 1 + 2 + 6 + 1 + 3 + 2 + 6 + 10 + 10 + 1
+    # A line a step: noise and copies, 5 sets with features and VAD, teacher, its embeddings; students, theirs; back
+    # ends, scores; results. Students have no use for embeddings of copies to train on.
+    steps = 1 + 2 + 4 + 10 + 1 + 5 + 2 + 8 + 10 + 10 + 1
     assert len(re.findall(r"^[\d:]{8} up to date: ", done.stderr, flags=re.MULTILINE)) == steps
 
 
@@ -211,7 +245,7 @@ def test_changed_students_are_redone_and_the_teacher_is_not(recipe):
         assert re.search(rf" train the student of {re.escape(levels)}, \w+ \(changed since: command\)", done.stderr)
     # What stands on them would follow, and nothing else.
     done = recipe(*change, "--stage", "7", "--stop-stage", "8", "--dry-run")
-    assert done.stdout.count("extract_embeddings.py") == len(STUDENTS) * len(SPEAKERS)
+    assert done.stdout.count("extract_embeddings.py") == len(STUDENTS) * len([*SPEAKERS, "eval_noisy"])
     assert done.stderr.count("up to date: back end: teacher") == len(LEVELS)
 
 
@@ -242,6 +276,37 @@ def test_a_network_of_kaldis_is_the_teacher(recipe, golden, tmp_path):
     done = run(command, cwd=tmp_path)
     assert done.returncode == 1 and "the final.raw: damaged, or not an nnet3 network" in done.stderr
     assert "stage 0 (environment) failed" in done.stderr and list(exp.glob("teacher_*")) == [teacher]
+
+
+def test_a_network_in_an_onnx_file_is_the_teacher(recipe, tmp_path):
+    """Stage 3 computes what it reads beside what the student reads; its levels are dumped and distilled."""
+    torch.manual_seed(0)
+    arch = {"frame_widths": [16, 16, 16, 16, 24], "segment_widths": [12]}
+    network = build_network(BuildRecord(TEACHERS, "tdnn", arch, 80, 0), "small").eval()
+    xvector(network).save(tmp_path / "the model.onnx", "segment6")
+    command = [
+        ROOT / "run.sh", "--preset", "tiny", "--teacher-onnx", "the model.onnx", "--teacher-input", "fbank80_wespeaker",
+        "--levels", "frame=FRAME5,segment6=segment6", "--students", "frame+segment6", "--student-set",
+        "training.epochs=1", "--stop-stage", "6", "--skip-stages", "1 2", "--augmentation", "none", "--noisy-sets", "",
+        "--data-root", recipe.root / "data", "--exp-root", "exp",
+    ]  # fmt: skip
+    done = run(command, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "features of eval, fbank80_hamming" in done.stderr
+    exp = tmp_path / "exp" / "tiny-none"
+    (teacher,) = exp.glob("teacher_*")
+    assert re.fullmatch(r"teacher_onnx_[0-9a-f]{8}_fbank80_wespeaker", teacher.name)
+    assert (teacher / "embeddings" / "train" / "levels").read_text().split() == ["frame", "segment6"]
+    vectors = kaldiio.load_scp(str(teacher / "embeddings" / "eval" / "frame.scp"))
+    features = kaldiio.load_scp(str(recipe.root / "data" / "tiny" / "eval" / "feats_fbank80_hamming.scp"))
+    assert len(vectors) == 6 * SPEAKERS["eval"] and vectors.keys() == features.keys()
+    key = next(iter(vectors))
+    frames = torch.from_numpy(features[key] - features[key].mean(axis=0))
+    expected = network(frames[None], levels=["frame"])["frame"][0].detach().numpy()
+    np.testing.assert_allclose(vectors[key], expected, atol=1e-3)
+    (student,) = exp.glob("student_*")
+    assert yaml.safe_load((student / "config.yaml").read_text())["levels"]["embedding"]["size"] == 24 + 12
+    assert "up to date: read the teacher " in run(command, cwd=tmp_path).stderr
 
 
 @pytest.fixture(scope="session")

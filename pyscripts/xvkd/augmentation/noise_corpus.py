@@ -15,7 +15,7 @@ from xvkd.augmentation.synthetic_noise import HELD_OUT, TRAINING, synthesise
 from xvkd.corpora.corpus_set import file_recording
 from xvkd.corpora.synthesis.draws import stream
 from xvkd.errors import UserError
-from xvkd.features.cuts import read_cuts, utterance_cuts, write_cuts
+from xvkd.features.cuts import load_cut, read_cuts, utterance_cuts, write_cuts
 from xvkd.kaldi.datadir import DataDir
 from xvkd.kaldi.files import atomic_write
 
@@ -223,13 +223,22 @@ def _speech(data_dirs: list[Path], config: NoiseConfig) -> "list[Cut]":
         count = min(config.babble_utterances, len(ids))
         chosen = {ids[row] for row in stream(config.seed, "babble", folder.name).permutation(len(ids))[:count]}
         for cut in utterance_cuts(folder):
-            if cut.id in chosen:
+            if cut.id in chosen and _is_heard(cut, config.sample_frequency):
                 channel = cut.channel[0] if isinstance(cut.channel, list) else cut.channel
                 cuts.append(_cut_of(cut, channel, SupervisionSegment(
                     id=cut.id, recording_id=cut.recording.id, start=0, duration=cut.duration, channel=channel,
                     speaker=speakers[cut.id],
                 )))  # fmt: skip
     return cuts
+
+
+def _is_heard(cut: "Cut", rate: int) -> bool:
+    """Whether an utterance can be read and is not silent: it would spoil what it is added to."""
+    try:
+        return bool(load_cut(cut, rate).any())
+    except UserError as error:
+        logging.warning("not used for babble: %s", error)
+        return False
 
 
 def _cut_of(cut: "Cut", channel: int, supervision: object) -> "Cut":
