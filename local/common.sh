@@ -138,7 +138,7 @@ yaml_value() {
 augmentation_config="conf/augmentation/$augmentation.yaml"
 # The sets that stage 2 makes, as far as this run wants them: those to train on; all. Who has a teacher's embeddings
 # from elsewhere trains on what they are of.
-derived_train=() derived_sets=() online_options=()
+derived_train=() derived_sets=() online=false online_options=()
 if [ -z "$apply" ]; then
   for _name in ${speed_factors:+train_sp} "train_$augmentation"; do
     if [ "$_name" != train_sp ] && [ "$(yaml_value "$augmentation_config" copies)" = 0 ]; then continue; fi
@@ -146,16 +146,27 @@ if [ -z "$apply" ]; then
   done
   derived_sets=("${derived_train[@]}")
   for _name in $noisy_sets; do derived_sets+=("${_name}_noisy"); done
-  # Of the training commands, where chunks are augmented on the fly.
+  # Of the training commands, where chunks are augmented on the fly; stage 2 says why there is nothing to do it with.
   if [[ ! "$(yaml_value "$augmentation_config" online)" =~ ^0(\.0*)?$ ]]; then
+    online=true
+  fi
+  if "$online" && { [ ! -d "$data/train" ] || [ -f "$data/train/manifests/cuts.jsonl.gz" ]; } && [ ! -f "$data/train/given/feats.scp" ]; then
     online_options=(--augmentation "$augmentation_config" --noise "$data/noise")
   fi
 else
   # shellcheck source=local/applied.sh
   . local/applied.sh
 fi
+# objective_of teacher|student: what it tells speakers apart with, conf/objectives/<name>.yaml.
+objective_of() {
+  local overrides="$1_set" word found
+  found="$(yaml_value "conf/$1s/${!1}.yaml" objective)"
+  for word in ${!overrides}; do if [[ "$word" = objective=* ]]; then found="${word#*=}"; fi; done
+  echo "$found"
+}
 teacher_name="$teacher"
-teacher_dir="$exp/teacher_${teacher}_s$seed"
+if [ "$(objective_of teacher)" != softmax ]; then teacher_name="${teacher}_$(objective_of teacher)"; fi
+teacher_dir="$exp/teacher_${teacher_name}_s$seed"
 teacher_done="$teacher_dir/.done"
 _given=0
 for _name in teacher_embeddings teacher_nnet3 teacher_onnx; do if [ -n "${!_name}" ]; then _given=$((_given + 1)); fi; done
@@ -262,7 +273,7 @@ student_list() {
   local spec loss
   for spec in $students; do
     case "$spec" in
-      label) echo "label softmax" ;;
+      label) echo "label $(objective_of student)" ;;
       *:*) echo "${spec%%:*} ${spec#*:}" ;;
       *) for loss in $losses; do echo "$spec $loss"; done ;;
     esac
@@ -363,12 +374,21 @@ train_sets() {
   done
 }
 
+# without_copies SET...: without those that are copies of train.
+without_copies() {
+  local set
+  for set in "$@"; do
+    if [[ " ${derived_train[*]} " != *" $set "* ]]; then echo "$set"; fi
+  done
+}
+
 # training_options: --data-dir for each of them; and --dev-dir, if there is a set to look at on the way.
 training_options() {
   local set sets
   sets="$(train_sets)" || exit 1
   for set in $sets; do printf -- '--data-dir\n%s\n' "$data/$set"; done
-  if data_sets | grep -qx dev; then printf -- '--dev-dir\n%s\n' "$data/dev"; fi
+  # Not grep -q, which may end before the list does and so make its writer fail.
+  if data_sets | grep -x dev >/dev/null; then printf -- '--dev-dir\n%s\n' "$data/dev"; fi
 }
 
 # training_inputs teacher|student: --input for what these name.

@@ -32,7 +32,7 @@ for set in "${derived_sets[@]}"; do
   esac
   if can_augment "$source" "$option"; then wanted+=("$set"); else drop "$set"; fi
 done
-if [ "${#online_options[@]}" -gt 0 ]; then can_augment train augmentation && wanted+=(online) || online_options=(); fi
+if "$online" && can_augment train augmentation; then wanted+=(online); fi
 if [ "${#wanted[@]}" -eq 0 ]; then
   log "augmentation: nothing to do"
   exit

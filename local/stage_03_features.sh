@@ -65,6 +65,17 @@ copy_vad() {
   mv "$script.tmp" "$script"
 }
 
+# compute_noisy vad NAME SET ...: utterances whose originals have no voice are left out, though their noise may have.
+compute_noisy() {
+  compute "$@"
+  run keep_voiced "$3" "$data/$3/$2.scp" "$data/${3%_noisy}/$2.scp"
+}
+keep_voiced() {
+  awk 'FILENAME == ARGV[1] { voiced[$1]; next } FILENAME == ARGV[2] { original[$1] = $2; next } original[$1] in voiced' \
+    "$3" "$data/$1/utt2uniq" "$2" >"$2.tmp"
+  mv "$2.tmp" "$2"
+}
+
 # leave_out SET: lists the utterances without features or a voiced frame, which all that follows leaves out, in
 # <set>/bad_utts; there may be --max-bad-utts of them in all sets, not counting copies of those that are left out.
 bad_utts=0
@@ -121,9 +132,14 @@ for set in $sets; do
     step "$data/$set/$set_done" "voice activity of $set: that of the originals" --scp "$data/$set/$vad_name.scp" \
       --input "$data/$set/.done.feats" --input "$data/train/$set_done" -- run copy_vad "$set"
   else
+    # Speech that drowns in the noise that was added is no fault of the data: a system in use would have to score it.
+    unvoiced=--omit-unvoiced-utts=true marks=compute inputs=()
+    if [ -f "$data/$set/.augmented" ] && [[ "$set" = *_noisy ]]; then
+      unvoiced=--whole-unvoiced-utts marks=compute_noisy inputs=(--input "$data/${set%_noisy}/$set_done")
+    fi
     step "$data/$set/$set_done" "voice activity of $set" --scp "$data/$set/$vad_name.scp" \
-      --input "$data/$set/.done.feats" --input "$vad_config" -- \
-      compute vad "$vad_name" "$set" "$vad_config" "scp:$data/$set/feats.scp" --omit-unvoiced-utts=true
+      --input "$data/$set/.done.feats" "${inputs[@]}" --input "$vad_config" -- \
+      "$marks" vad "$vad_name" "$set" "$vad_config" "scp:$data/$set/feats.scp" "$unvoiced"
   fi
   if ! "$dry_run"; then leave_out "$set"; fi
   if "$vad_posteriors"; then

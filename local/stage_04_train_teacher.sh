@@ -28,6 +28,7 @@ fi
 init_model_for teacher "$teacher_dir"
 config="conf/teachers/$teacher.yaml"
 mapfile -t config_inputs < <(config_inputs "$config")
+train_sets >/dev/null  # which says what is missing
 mapfile -t training_inputs < <(training_inputs teacher)
 mapfile -t training_options < <(training_options)
 if "$force"; then run rm -rf "$teacher_dir/checkpoints"; fi

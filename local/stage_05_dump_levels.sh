@@ -35,6 +35,9 @@ if [ -n "$teacher_embeddings" ]; then
   exit
 fi
 
+# Only students have a use for the embeddings of copies.
+# shellcheck disable=SC2086
+if [ -z "$students" ]; then sets="$(without_copies $sets)"; fi
 for set in $sets; do
   queue_extraction "$teacher_dir" "$set" all "embeddings of the teacher: $set"
 done

@@ -9,9 +9,9 @@ set -euo pipefail
 . local/init_model.sh
 config="conf/students/$student.yaml"
 mapfile -t config_inputs < <(config_inputs "$config")
+sets="$(train_sets)"
 mapfile -t training_inputs < <(training_inputs student)
 mapfile -t training_options < <(training_options)
-sets="$(train_sets)"
 while read -r levels loss; do
   inputs=() options=()
   if [ "$levels" != label ]; then

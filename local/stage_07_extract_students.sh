@@ -6,7 +6,9 @@ set -euo pipefail
 . "$(dirname "$0")/common.sh"
 
 # Copies to train on have served their purpose.
-sets="$(data_sets | grep -vxF "$(printf '%s\n' "${derived_train[@]}")")"
+sets="$(data_sets)"
+# shellcheck disable=SC2086
+sets="$(without_copies $sets)"
 while read -r levels loss; do
   for set in $sets; do
     queue_extraction "$(student_dir "$levels" "$loss")" "$set" embedding \

@@ -8,9 +8,10 @@ usage: compute_vad.py --config conf/features/vad.yaml scp:feats.scp ark,scp:vad.
 C0 of FEATURES must be the log energy. The configuration's kind says which VAD it is and which options there are:
 below are those of the energy VAD; with the HMM's --config, or --kind=hmm, --help shows the HMM's.
 
-As Kaldi's program, it leaves out utterances without frames, keeps those without a voiced frame unless told otherwise,
-logs both, and returns 1 if no utterance has a voiced frame. Unlike there, options have no defaults (give them, or a
---config), and NaN, infinity or matrices of unequal width in FEATURES are errors.
+As Kaldi's program, it leaves out utterances without frames, keeps those without a voiced frame unless told otherwise
+(--omit-unvoiced-utts, --whole-unvoiced-utts), logs both, and returns 1 if no utterance has a voiced frame. Unlike
+there, options have no defaults (give them, or a --config), and NaN, infinity or matrices of unequal width in FEATURES
+are errors.
 """
 
 import argparse
@@ -53,6 +54,8 @@ def main() -> None:
             if vad:
                 for utterance, voiced in zip(utterances, decide(features, options, args.vad_backend), strict=True):
                     count.add(utterance, voiced)
+                    if args.whole_unvoiced_utts and not voiced.any():
+                        voiced[:] = 1
                     if voiced.any() or args.omit_unvoiced_utts == "false":
                         vad.write(utterance, voiced)
             if posteriors:
@@ -113,6 +116,9 @@ def parse_arguments() -> argparse.Namespace:
         "--omit-unvoiced-utts", nargs="?", const="true", default="false", choices=("true", "false"),
         help="leaves out utterances without a voiced frame; false where it is not given",
     )  # fmt: skip
+    parser.add_argument(
+        "--whole-unvoiced-utts", action="store_true", help="marks all frames of utterances without a voiced one"
+    )
     parser.add_argument("--vad-backend", choices=BACKENDS, default="viterbi", help="who decodes the HMM")
     parser.add_argument(
         "--vad-posteriors", type=wspecifier, metavar="OUTPUT", help="gets the HMM's probability of speech in each frame"

@@ -76,6 +76,7 @@ def test_unvoiced_utterances_are_kept_or_left_out(write):
     both = write(LOUD + FAINT)
     assert "b  [ 0 0 ]" in command("compute_vad.py", *ENERGY, both, "ark,t:-").stdout
     assert "b" not in command("compute_vad.py", *ENERGY, "--omit-unvoiced-utts=true", both, "ark,t:-").stdout
+    assert "b  [ 1 1 ]" in command("compute_vad.py", *ENERGY, "--whole-unvoiced-utts", both, "ark,t:-").stdout
 
 
 def test_utterances_without_frames_are_left_out(write):

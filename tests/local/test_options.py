@@ -81,6 +81,14 @@ def test_help_from_another_folder(script):
         (["--teacher", "nobody"], f"conf/teachers/nobody.yaml (there are: {choices('teachers')})"),
         (["--student", "../teachers/tdnn"], f"(there are: {choices('students')})"),
         (["--teacher-nnet3", "nowhere.raw"], "--teacher-nnet3 'nowhere.raw': no such file"),
+        (["--teacher-nnet3", "x", "--teacher-onnx", "y"], "one teacher a run; leave the others out"),
+        (["--teacher-onnx", "nowhere.onnx"], "--teacher-onnx 'nowhere.onnx': no such file"),
+        (["--teacher-onnx", str(ROOT / "run.sh")], "--teacher-onnx: which levels? Give --levels LEVEL=NODE,..."),
+        (["--teacher-onnx", str(ROOT / "run.sh"), "--levels", "a=b"], "what does it read? Give --teacher-input NAME"),
+        (["--teacher-onnx", str(ROOT / "run.sh"), "--levels", "a=b", "--teacher-input", "x"],
+         f"conf/inputs/x.yaml (there are: {choices('inputs')})"),
+        (["--levels", "a=b"], "--levels: has no use without --teacher-onnx; leave it out"),
+        (["--teacher-input", "x"], "--teacher-input: has no use without --teacher-onnx or --teacher-nnet3"),
         (["--losses", "mse mae"], f"conf/losses/mae.yaml (there are: {choices('losses')})"),
         (["--students", "frame frame:mae"], f"conf/losses/mae.yaml (there are: {choices('losses')})"),
         (["--students", "frame:"], f"conf/losses/.yaml (there are: {choices('losses')})"),
@@ -129,6 +137,14 @@ def test_command_line_overrides_preset_in_any_order(recipe):
         done = recipe("--dry-run", "--stage", "4", "--stop-stage", "4", *options)
         assert "--config conf/teachers/tdnn_half.yaml" in done.stdout
         assert "/tiny/teacher_tdnn_half_s0" in done.stdout  # the corpus is still the preset's
+
+
+def test_another_objective_has_folders_of_its_own(recipe):
+    options = ["--teacher-set", "objective=aam", "--student-set", "objective=aam", "--students", "label frame"]
+    done = recipe("--dry-run", "--preset", "tiny", "--stage", "4", "--stop-stage", "6", *options)
+    assert "/teacher_tdnn_tiny_aam_s0" in done.stdout and "/teacher_tdnn_tiny_s0" not in done.stdout
+    assert "/student_tdnn16_tdnn_tiny_aam_label_aam_s0" in done.stdout
+    assert "/student_tdnn16_tdnn_tiny_aam_frame_mse_s0" in done.stdout
 
 
 def test_leading_zeros_are_decimal(recipe):

@@ -135,7 +135,7 @@ def test_without_trials_there_are_students_but_no_table(egs, students, finished)
     [
         (["--students", "label frame"], "--students frame: .*train has no level 'frame' .there are: ecapa, pooled"),
         (["--teacher-embeddings", "exp"], "--teacher-embeddings .*exp': expected train/<level>.scp in it"),
-        (["--teacher-nnet3", "veri.txt"], "--teacher-embeddings: not together with --teacher-nnet3"),
+        (["--teacher-nnet3", "veri.txt"], "--teacher-embeddings, --teacher-nnet3, --teacher-onnx: one teacher a run"),
         (["--audio", "."], "--audio: one corpus a run|--train-dir: one corpus a run"),
         (["--train-dir", "data/no"], "--train-dir .*/data/no: no such folder or file"),
         (["--train-dir", "a\nb"], r"--train-dir .*\$'.*a\\nb': a line break in the name; rename it"),

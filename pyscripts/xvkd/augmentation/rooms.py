@@ -1,8 +1,8 @@
 """Random room responses.
 
 ``fast_random_response`` follows Luo and Yu, "Fast Random Approximation of Multi-channel Room Impulse Response" (arXiv
-2208.04101), which Lhotse has as well; Lhotse's needs torchaudio, which has no release for the torch that we run with,
-and draws in part from torch's global generator. Unlike there, reflections have either sign, or their sum would be a
+2208.04101), which Lhotse has as well; Lhotse's needs torchaudio, which nothing else here does, and draws in part from
+torch's global generator. Unlike there, reflections have either sign, or their sum would be a
 rumble below all frequencies of speech, and are as many as the distance says, so that the sound dies away evenly.
 ``decaying_response`` is another model of a room, for tests.
 """
