@@ -175,11 +175,10 @@ def test_stage_alone_does_the_same(recipe, tmp_path):
 
 
 def test_stage_without_its_input_says_so(tmp_path):
-    for stage, message in (("03_features", "run stage 1 first"), ("05_dump_levels", "run stage 1 first"),
-                           ("04_train_teacher", "data/tiny/train/.done is missing: run the stage that makes it")):
+    for stage in ("03_features", "04_train_teacher", "05_dump_levels"):
         roots = ["--data-root", tmp_path / "data", "--exp-root", tmp_path / "exp"]
         done = run([ROOT / "local" / f"stage_{stage}.sh", "--preset", "tiny", *roots])
-        assert done.returncode == 1 and message in done.stderr
+        assert done.returncode == 1 and "run stage 1 first" in done.stderr
     assert files(tmp_path) == {}
 
 
