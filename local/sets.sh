@@ -1,0 +1,104 @@
+# shellcheck shell=bash disable=SC2034,SC2154
+# The sets of a corpus, and what the networks of this run read of them.
+
+# The sets of the corpus, train first, and of those that stage 2 has made the ones that this run wants.
+data_sets() {
+  local path set sets
+  sets="$(for path in "$data/train" "$data"/*/; do
+    set="$(basename "$path")"
+    if [ -f "$path/.augmented" ] && [[ " ${derived_sets[*]} " != *" $set "* ]]; then continue; fi
+    if [ -f "$path/utt2spk" ] || [ -f "$path/.prepared" ]; then echo "$set"; fi
+  done | awk '!seen[$0]++')"
+  if [ -z "$sets" ] && "$dry_run"; then
+    sets="$(printf '%s\n' "${expected_sets// /$'\n'}" "${derived_sets[@]}")"
+  fi
+  [ -n "$sets" ] || die "$data: no data directories; run stage 1 first"
+  echo "$sets"
+}
+
+# The sets that networks are trained on.
+train_sets() {
+  local set sets
+  sets="$(data_sets)" || exit 1
+  for set in train "${derived_train[@]}"; do
+    if grep -qx "$set" <<<"$sets"; then echo "$set"; fi
+  done
+}
+
+# without_copies SET...: without those that are copies of train.
+without_copies() {
+  local set
+  for set in "$@"; do
+    if [[ " ${derived_train[*]} " != *" $set "* ]]; then echo "$set"; fi
+  done
+}
+
+# training_options: --data-dir for each of them; and --dev-dir, if there is a set to look at on the way.
+training_options() {
+  local set sets
+  sets="$(train_sets)" || exit 1
+  for set in $sets; do printf -- '--data-dir\n%s\n' "$data/$set"; done
+  # Not grep -q, which may end before the list does and so make its writer fail.
+  if data_sets | grep -x dev >/dev/null; then printf -- '--dev-dir\n%s\n' "$data/dev"; fi
+}
+
+# training_inputs teacher|student: --input for what these name.
+training_inputs() {
+  local set sets
+  sets="$(train_sets)" || exit 1
+  for set in $sets $(data_sets | grep -x dev); do set_inputs "$1" "$set"; done
+  if [ "${#online_options[@]}" -gt 0 ]; then
+    config_inputs "$augmentation_config"
+    printf -- '--input\n%s\n' "$data/noise/.done"
+  fi
+}
+
+# scored_sets FOLDER LEVEL: the sets that have trials; embeddings from elsewhere may lack some of them.
+scored_sets() {
+  local set
+  for set in $(data_sets); do
+    # Before stage 1, a dry run takes it that all but train have trials.
+    if ! any "$data/$set"/trials* && { [ -d "$data/$set" ] || [[ "$set" = train* ]]; }; then continue; fi
+    if [ -z "$teacher_embeddings" ] || [ "$1" != "$teacher_dir" ] || [ -f "$1/embeddings/$set/$2.scp" ]; then
+      echo "$set"
+    fi
+  done
+}
+
+# features_of teacher|student: the features that a network reads, conf/features/<name>.yaml.
+features_of() {
+  local config="conf/$1s/${!1}.yaml" overrides="$1_set" input="" features="" word
+  if [ -n "$apply" ]; then
+    sed -n '/^input:/,/^[^ ]/s/^  features: //p' "$apply/config.yaml"
+    return
+  fi
+  if [ "$1" = teacher ] && [ -n "$teacher_embeddings" ]; then return; fi
+  if [ "$1" = teacher ] && [ -n "${teacher_input:-}" ]; then
+    input="$teacher_input"
+  else
+    for word in ${!overrides}; do
+      case "$word" in
+        input=*) input="conf/inputs/${word#*=}.yaml" ;;
+        input.features=*) features="${word#*=}" ;;
+      esac
+    done
+    input="${input:-conf/inputs/$(yaml_value "$config" input).yaml}"
+  fi
+  if [ -z "$features" ] && [ -f "$input" ]; then features="$(yaml_value "$input" features)"; fi
+  echo "$features"
+}
+# The features of this run; the VAD reads those that are always there.
+feature_kinds() { { echo mfcc; features_of teacher; features_of student; } | awk 'NF && !seen[$0]++'; }
+# features_name KIND: of their script and mark, as features/network_input.py has it.
+features_name() { if [ "$1" = mfcc ]; then echo feats; else echo "feats_$1"; fi; }
+# set_inputs teacher|student SET...: --input for what a network reads of sets, features and VAD.
+set_inputs() {
+  local name set
+  name="$(features_name "$(features_of "$1")")"
+  shift
+  for set in "$@"; do
+    printf -- '--input\n%s\n' "$data/$set/$set_done"
+    # The VAD stands on the features called feats.
+    if [ "$name" != feats ] && [ "$name" != feats_ ]; then printf -- '--input\n%s\n' "$data/$set/.done.$name"; fi
+  done
+}
