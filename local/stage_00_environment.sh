@@ -12,10 +12,11 @@ run local/make_environment.sh
 
 inputs=() loss_files=()
 for loss in $(distillation_losses); do loss_files+=("conf/losses/$loss.yaml"); done
-for file in "$corpus_config" "conf/teachers/$teacher.yaml" "conf/students/$student.yaml"; do
+augmentation_files=("$augmentation_config" conf/augmentation/eval_noisy.yaml)
+for file in "$corpus_config" "conf/teachers/$teacher.yaml" "conf/students/$student.yaml" "${augmentation_files[@]}"; do
   mapfile -t -O "${#inputs[@]}" inputs < <(config_inputs "$file")
 done
-for file in "${loss_files[@]}" conf/backend.yaml conf/evaluation.yaml conf/extraction.yaml; do
+for file in "${loss_files[@]}" conf/noise.yaml conf/backend.yaml conf/evaluation.yaml conf/extraction.yaml; do
   inputs+=(--input "$file")
 done
 given=()
@@ -34,4 +35,5 @@ step "$exp/.done.config" "configuration" "${inputs[@]}" -- \
   run python3 pyscripts/check_config.py --corpus "$corpus_config" "${corpus_overrides[@]/#--set/--corpus-set}" \
   --teacher "conf/teachers/$teacher.yaml" "${teacher_overrides[@]/#--set/--teacher-set}" "${given[@]}" \
   --student "conf/students/$student.yaml" "${student_overrides[@]/#--set/--student-set}" \
+  --augmentation "${augmentation_files[@]}" \
   --students $(student_list | cut -d' ' -f1 | sort -u) --losses "${loss_files[@]}"

@@ -7,6 +7,7 @@ A mistake in a student's file is found in the first second, not after the teache
 from pathlib import Path
 
 from xvkd import cli, config
+from xvkd.augmentation.config import AugmentationConfig, NoiseConfig
 from xvkd.backend.backend import BackendConfig
 from xvkd.corpora.prepare import load_corpus
 from xvkd.distillation.levels import level_names, parse_levels
@@ -32,6 +33,7 @@ def main() -> None:
     parser.add_argument("--levels", default="", metavar="LEVEL=NODE,...", help="where that network has its levels")
     parser.add_argument("--teacher-input", metavar="FILE", help="conf/inputs/<name>.yaml: what that network reads")
     parser.add_argument("--teacher-embeddings", metavar="DIR", help="a teacher's embeddings in its place")
+    parser.add_argument("--augmentation", nargs="*", default=[], metavar="FILE", help="conf/augmentation/<name>.yaml")
     parser.add_argument("--students", nargs="*", default=[], metavar="LEVELS")
     parser.add_argument("--losses", nargs="*", default=[], metavar="FILE")
     args = parser.parse_args()
@@ -54,7 +56,10 @@ def main() -> None:
     for path in args.losses:
         for term in config.load(LossConfig, path).terms:
             find("xvkd.distillation.losses", term)
+    for path in args.augmentation:
+        config.load(AugmentationConfig, path)
     folder = Path(args.teacher).parent.parent
+    config.load(NoiseConfig, folder / "noise.yaml")
     config.load(BackendConfig, folder / "backend.yaml")
     config.load(EvaluationConfig, folder / "evaluation.yaml")
     config.load(ExtractionConfig, folder / "extraction.yaml")

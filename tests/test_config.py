@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import pytest
 
 from xvkd import config
+from xvkd.augmentation.config import AugmentationConfig, NoiseConfig
 from xvkd.backend.backend import AdaptationConfig, BackendConfig
 from xvkd.config import choices, limits
 from xvkd.corpora.prepare import CorpusConfig
@@ -177,7 +178,7 @@ def test_neighbours_are_found_from_a_file():
 def test_every_file_of_the_project_fits_its_schema(conf):
     schemas = {
         "adaptation.yaml": AdaptationConfig, "backend.yaml": BackendConfig, "evaluation.yaml": EvaluationConfig,
-        "extraction.yaml": ExtractionConfig,
+        "extraction.yaml": ExtractionConfig, "noise.yaml": NoiseConfig, "augmentation/*.yaml": AugmentationConfig,
         "corpora/*.yaml": CorpusConfig, "inputs/*.yaml": InputConfig, "features/vad.yaml": VadConfig,
         "features/vad_hmm.yaml": VadHmmConfig, "features/[!v]*.yaml": FeatureConfig, "losses/*.yaml": LossConfig,
     }  # fmt: skip
