@@ -1,5 +1,6 @@
 """The noise corpus: noises, music, speech for babble and rooms; from MUSAN and RIRS_NOISES, or synthesised."""
 
+import io
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -181,8 +182,11 @@ def _rirs(root: Path, config: NoiseConfig, held_out: bool) -> "list[Cut]":
 
 
 def _write(path: Path, samples: np.ndarray, rate: int) -> None:
+    # Through memory: libsndfile would hide why a file cannot be written.
+    buffer = io.BytesIO()
+    soundfile.write(buffer, samples, rate, format="WAV", subtype="PCM_16")
     with atomic_write(path, "wb") as file:
-        soundfile.write(file, samples, rate, format="WAV", subtype="PCM_16")
+        file.write(buffer.getbuffer())
 
 
 def _synthesised(config: NoiseConfig, held_out: bool, folder: Path) -> "dict[str, list[Cut]]":
