@@ -157,15 +157,16 @@ else
   # shellcheck source=local/applied.sh
   . local/applied.sh
 fi
-# objective_of teacher|student: what it tells speakers apart with, conf/objectives/<name>.yaml.
-objective_of() {
+# setting_of teacher|student KEY: a value of its YAML, or what --teacher-set or --student-set says.
+setting_of() {
   local overrides="$1_set" word found
-  found="$(yaml_value "conf/$1s/${!1}.yaml" objective)"
-  for word in ${!overrides}; do if [[ "$word" = objective=* ]]; then found="${word#*=}"; fi; done
+  found="$(yaml_value "conf/$1s/${!1}.yaml" "$2")"
+  for word in ${!overrides}; do if [[ "$word" = "$2="* ]]; then found="${word#*=}"; fi; done
   echo "$found"
 }
 teacher_name="$teacher"
-if [ "$(objective_of teacher)" != softmax ]; then teacher_name="${teacher}_$(objective_of teacher)"; fi
+_name="$(setting_of teacher objective)"
+if [ "$_name" != softmax ]; then teacher_name="${teacher}_$_name"; fi
 teacher_dir="$exp/teacher_${teacher_name}_s$seed"
 teacher_done="$teacher_dir/.done"
 _given=0
@@ -235,7 +236,7 @@ student_list() {
   local spec loss
   for spec in $students; do
     case "$spec" in
-      label) echo "label $(objective_of student)" ;;
+      label) echo "label $(setting_of student objective)" ;;
       *:*) echo "${spec%%:*} ${spec#*:}" ;;
       *) for loss in $losses; do echo "$spec $loss"; done ;;
     esac

@@ -42,11 +42,13 @@ training_options() {
   if data_sets | grep -x dev >/dev/null; then printf -- '--dev-dir\n%s\n' "$data/dev"; fi
 }
 
-# training_inputs teacher|student: --input for what these name.
+# training_inputs teacher|student: --input for what these name, and for an objective that an option names.
 training_inputs() {
-  local set sets
+  local set sets objective
   sets="$(train_sets)" || exit 1
   for set in $sets $(data_sets | grep -x dev); do set_inputs "$1" "$set"; done
+  objective="conf/objectives/$(setting_of "$1" objective).yaml"
+  if [ -f "$objective" ]; then config_inputs "$objective"; fi
   if [ "${#online_options[@]}" -gt 0 ]; then
     config_inputs "$augmentation_config"
     printf -- '--input\n%s\n' "$data/noise/.done"
@@ -67,7 +69,7 @@ scored_sets() {
 
 # features_of teacher|student: the features that a network reads, conf/features/<name>.yaml.
 features_of() {
-  local config="conf/$1s/${!1}.yaml" overrides="$1_set" input="" features="" word
+  local input features=""
   if [ -n "$apply" ]; then
     sed -n '/^input:/,/^[^ ]/s/^  features: //p' "$apply/config.yaml"
     return
@@ -76,13 +78,8 @@ features_of() {
   if [ "$1" = teacher ] && [ -n "${teacher_input:-}" ]; then
     input="$teacher_input"
   else
-    for word in ${!overrides}; do
-      case "$word" in
-        input=*) input="conf/inputs/${word#*=}.yaml" ;;
-        input.features=*) features="${word#*=}" ;;
-      esac
-    done
-    input="${input:-conf/inputs/$(yaml_value "$config" input).yaml}"
+    input="conf/inputs/$(setting_of "$1" input).yaml"
+    features="$(setting_of "$1" input.features)"
   fi
   if [ -z "$features" ] && [ -f "$input" ]; then features="$(yaml_value "$input" features)"; fi
   echo "$features"
