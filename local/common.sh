@@ -88,6 +88,18 @@ for _name in audio cuts train_dir dev_dir eval_dir trials enrol musan rirs teach
     printf -v "$_name" '%s' "$(realpath -ms --relative-base="$PWD" "$_folder")"
   fi
 done
+# The same of each of --distill-data, and the sets that they become.
+unlabelled_sets=() unlabelled_sources=()
+for _folder in $distill_data; do
+  if [[ " $given_options " == *" distill_data "* ]]; then _folder="$(cd "$called_from" && realpath -ms "$_folder")"; fi
+  _folder="$(realpath -ms --relative-base="$PWD" "$_folder")"
+  [ -e "$_folder" ] || die "--distill-data '$_folder': no such folder or file"
+  [[ "$_folder" != *JOB* && "$_folder" != *,* ]] || die "--distill-data '$_folder': neither 'JOB' nor a comma may stand in the name"
+  _name="$(basename "$_folder")"
+  _name="distill_${_name//[!A-Za-z0-9]/_}_$(printf '%s' "$_folder" | sha256sum | head -c 4)"
+  [[ " ${unlabelled_sets[*]} " != *" $_name "* ]] || die "--distill-data '$_folder': stands twice"
+  unlabelled_sets+=("$_name") unlabelled_sources+=("$_folder")
+done
 # The VAD's name is that of its configuration and of what it writes, data/<corpus>/<set>/<name>.scp.
 vad_name=vad
 if [ "$vad" != energy ]; then vad_name="vad_$vad"; fi
@@ -104,6 +116,7 @@ if [ "$vad" != energy ]; then vad_name="vad_$vad"; fi
 no_use() { [[ " $given_options " != *" $1 "* ]] || die "--${1//_/-}: has no use $2; leave it out"; }
 if [ "$vad" = energy ]; then no_use vad_backend "without --vad hmm"; fi
 if [ -z "$apply" ]; then for _name in level apply_to; do no_use "$_name" "without --apply"; done; fi
+if [ -n "$apply" ]; then no_use distill_data "with --apply"; fi
 if [ -z "$teacher_onnx" ]; then no_use levels "without --teacher-onnx"; fi
 if [ -z "$teacher_nnet3$teacher_onnx" ]; then no_use teacher_input "without --teacher-onnx or --teacher-nnet3"; fi
 if [ -n "$teacher_nnet3$teacher_onnx$teacher_embeddings" ]; then
@@ -126,7 +139,7 @@ if [ "$vad" != energy ]; then exp="$exp-$vad"; fi
 if [ "$augmentation" != copies ]; then exp="$exp-$augmentation"; fi
 if [ -n "$speed_factors" ]; then exp="$exp-sp"; fi
 vad_config="conf/features/$vad_name.yaml"
-expected_sets="train dev eval"
+expected_sets="train dev eval ${unlabelled_sets[*]}"
 # yaml_value FILE KEY: a value that stands at the left margin of a file, or of its base.
 yaml_value() {
   local value base
@@ -136,15 +149,16 @@ yaml_value() {
   printf '%s' "$value"
 }
 augmentation_config="conf/augmentation/$augmentation.yaml"
-# The sets that stage 2 makes, as far as this run wants them: those to train on; all. Who has a teacher's embeddings
-# from elsewhere trains on what they are of.
-derived_train=() derived_sets=() online=false online_options=()
+# The sets that stage 2 makes, as far as this run wants them: those to train on; copies of what is distilled without
+# labels; all. Who has a teacher's embeddings from elsewhere trains on what they are of.
+derived_train=() derived_unlabelled=() derived_sets=() online=false online_options=()
 if [ -z "$apply" ]; then
-  for _name in ${speed_factors:+train_sp} "train_$augmentation"; do
+  for _name in ${speed_factors:+train_sp} "train_$augmentation" "${unlabelled_sets[@]/%/_$augmentation}"; do
     if [ "$_name" != train_sp ] && [ "$(yaml_value "$augmentation_config" copies)" = 0 ]; then continue; fi
-    if [ -z "$teacher_embeddings" ] || [ -d "$teacher_embeddings/$_name" ]; then derived_train+=("$_name"); fi
+    if [ -n "$teacher_embeddings" ] && [ ! -d "$teacher_embeddings/$_name" ]; then continue; fi
+    if [[ "$_name" = train_* ]]; then derived_train+=("$_name"); else derived_unlabelled+=("$_name"); fi
   done
-  derived_sets=("${derived_train[@]}")
+  derived_sets=("${derived_train[@]}" "${derived_unlabelled[@]}")
   for _name in $noisy_sets; do derived_sets+=("${_name}_noisy"); done
   # Of the training commands, where chunks are augmented on the fly; stage 2 says why there is nothing to do it with.
   if [[ ! "$(yaml_value "$augmentation_config" online)" =~ ^0(\.0*)?$ ]]; then
@@ -228,8 +242,14 @@ fi
 set_done=".done"
 if [ "$vad" != energy ]; then set_done=".done.$vad_name"; fi
 
-# The folder of the student of a set of levels and a loss.
-student_dir() { printf '%s/student_%s_%s_%s_%s_s%s' "$exp" "$student" "$teacher_name" "$1" "$2" "$seed"; }
+# The folder of the student of a set of levels and a loss, which names the data without labels as well.
+student_dir() {
+  local more=""
+  if [ "$1" != label ] && [ "${#unlabelled_sets[@]}" -gt 0 ]; then
+    more="$(printf '+%s' "${unlabelled_sets[@]#distill_}")"
+  fi
+  printf '%s/student_%s_%s_%s_%s%s_s%s' "$exp" "$student" "$teacher_name" "${1//:/.}" "$2" "$more" "$seed"
+}
 
 # "levels loss" of every student that is asked for, a line each and each once.
 student_list() {
@@ -237,11 +257,21 @@ student_list() {
   for spec in $students; do
     case "$spec" in
       label) echo "label $(setting_of student objective)" ;;
-      *:*) echo "${spec%%:*} ${spec#*:}" ;;
-      *) for loss in $losses; do echo "$spec $loss"; done ;;
+      *:*)
+        # TEACHER:LEVEL+...:LOSS, of which the loss or the teachers may be left out.
+        loss="${spec##*:}"
+        if [ -f "conf/losses/$loss.yaml" ]; then echo "${spec%:*} $loss"; else listed_losses "$spec"; fi
+        ;;
+      *) listed_losses "$spec" ;;
     esac
   done | awk '!seen[$0]++'
 }
+listed_losses() { local loss; for loss in $losses; do echo "$1 $loss"; done; }
+
+# The teachers that a set of levels names, TEACHER:LEVEL+..., each once.
+named_teachers() { tr + '\n' <<<"$1" | sed -n 's/:.*//p' | awk '!seen[$0]++'; }
+# The folder of a teacher that levels name.
+named_teacher_dir() { if [ "$1" = "$teacher_name" ]; then echo "$teacher_dir"; else echo "$exp/teacher_$1_s$seed"; fi; }
 
 # Folder, level and title, with tabs between, of everything that is scored: each level of the teacher, each
 # student.
@@ -259,6 +289,12 @@ systems() {
 distillation_losses() { student_list | sed -n '/^label /!s/.* //p' | sort -u; }
 
 [[ " $students " != *" label:"* ]] || die "--students: a student of labels alone has no distillation loss: write label, not label:..."
+for _name in $(student_list | sed 's/ .*//' | sort -u); do
+  for _folder in $(named_teachers "$_name"); do
+    [ -d "$(named_teacher_dir "$_folder")" ] || [ "$_folder" = "$teacher_name" ] \
+      || die "--students '$_name': neither is '${_name##*:}' a loss (there are: $(choices conf/losses .yaml)), nor '$_folder' a teacher: $(named_teacher_dir "$_folder") is not there; ./run.sh --teacher NAME --stop-stage 5 trains one"
+  done
+done
 mapfile -t _names < <(distillation_losses)
 for _name in "${_names[@]}"; do
   [ -f "conf/losses/$_name.yaml" ] \

@@ -19,6 +19,7 @@ teacher_nnet3=""       # an x-vector network of Kaldi's (final.raw) that is the 
 teacher_onnx=""        # any network in an ONNX file that is the teacher (docs/onnx_teacher.md)
 levels=""              # with --teacher-onnx: its levels and where they are, LEVEL=NODE,LEVEL=NODE
 teacher_input=""       # what the network of --teacher-onnx or --teacher-nnet3 reads, conf/inputs/<name>.yaml
+distill_data=""        # data directories, manifests or folders of recordings without labels to distil on as well: "DIR DIR" (docs/distillation.md)
 teacher_set=""         # values that replace those of the teacher's YAML, such as "training.epochs=20"
 student_set=""         # values that replace those of the student's YAML
 init_model=""          # weights to start from: the folder or a checkpoint of a teacher (stage 4) or a student (stage 6)

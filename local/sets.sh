@@ -1,16 +1,19 @@
 # shellcheck shell=bash disable=SC2034,SC2154
 # The sets of a corpus, and what the networks of this run read of them.
 
-# The sets of the corpus, train first, and of those that stage 2 has made the ones that this run wants.
+# The sets of the corpus, train first, and of those that stage 2 has made, and of those without labels, the ones that
+# this run wants.
 data_sets() {
   local path set sets
   sets="$(for path in "$data/train" "$data"/*/; do
     set="$(basename "$path")"
     if [ -f "$path/.augmented" ] && [[ " ${derived_sets[*]} " != *" $set "* ]]; then continue; fi
+    if [ -f "$path/.unlabelled" ] && [[ " ${unlabelled_sets[*]} " != *" $set "* ]]; then continue; fi
     if [ -f "$path/utt2spk" ] || [ -f "$path/.prepared" ]; then echo "$set"; fi
   done | awk '!seen[$0]++')"
   if [ -z "$sets" ] && "$dry_run"; then
-    sets="$(printf '%s\n' "${expected_sets// /$'\n'}" "${derived_sets[@]}")"
+    # shellcheck disable=SC2086
+    sets="$(printf '%s\n' $expected_sets "${derived_sets[@]}")"
   fi
   [ -n "$sets" ] || die "$data: no data directories; run stage 1 first"
   echo "$sets"
@@ -25,12 +28,34 @@ train_sets() {
   done
 }
 
-# without_copies SET...: without those that are copies of train.
-without_copies() {
+# The sets without labels that students are distilled on, and their copies.
+distilled_sets() {
+  local set sets
+  sets="$(data_sets)" || exit 1
+  for set in "${unlabelled_sets[@]}" "${derived_unlabelled[@]}"; do
+    if grep -qx "$set" <<<"$sets"; then echo "$set"; fi
+  done
+}
+
+# without_training_sets SET...: without those that are of use in training alone, copies and what has no labels.
+without_training_sets() {
   local set
   for set in "$@"; do
-    if [[ " ${derived_train[*]} " != *" $set "* ]]; then echo "$set"; fi
+    if [[ " ${derived_train[*]} ${unlabelled_sets[*]} ${derived_unlabelled[*]} " != *" $set "* ]]; then echo "$set"; fi
   done
+}
+
+# source_of SET: what stage 2 makes it of.
+source_of() {
+  case "$1" in
+    train_sp) echo train ;;
+    *"_$augmentation") echo "${1%"_$augmentation"}" ;;
+    *) echo "${1%_noisy}" ;;
+  esac
+}
+# prepared SET: the mark of what stage 1 made it with.
+prepared() {
+  if [[ " ${unlabelled_sets[*]} " == *" $1 "* ]]; then echo "$data/$1/.done.prepared"; else echo "$data/.done"; fi
 }
 
 # training_options: --data-dir for each of them; and --dev-dir, if there is a set to look at on the way.

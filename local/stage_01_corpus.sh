@@ -21,14 +21,17 @@ if [ -z "$given_corpus" ]; then
   inputs+=(--input "$data/.done.audio")
 fi
 
-# Of a data directory its tables count, not what else may lie there.
+# table_inputs PATH: --input for a file; of a data directory its tables count, not what else may lie there.
+table_inputs() {
+  local file files=("$1")
+  if [ -d "$1" ]; then files=("$1"/{*.scp,segments,utt2*,spk2*,trials*,enrol*,*.jsonl*}); fi
+  for file in "${files[@]}"; do
+    if [ -f "$file" ]; then printf -- '--input\n%s\n' "$file"; fi
+  done
+}
 if [ -n "$audio" ]; then inputs+=(--input "$audio"); fi
 for path in "$cuts" "$train_dir" "$dev_dir" "$eval_dir" "$trials" "$enrol"; do
-  files=("$path")
-  if [ -d "$path" ]; then files=("$path"/{*.scp,segments,utt2*,spk2*,trials*,enrol*,*.jsonl*}); fi
-  for file in "${files[@]}"; do
-    if [ -f "$file" ]; then inputs+=(--input "$file"); fi
-  done
+  mapfile -t -O "${#inputs[@]}" inputs < <(table_inputs "$path")
 done
 outputs=()
 for list in "$data"/*/.prepared; do
@@ -38,3 +41,15 @@ queue "$data/.done" "manifests, data directories and trials" "${inputs[@]}" "${o
   python3 pyscripts/prepare_corpus.py --config "$config" "${corpus_overrides[@]}" "$data"
 # shellcheck disable=SC2086
 run_queue "$data/log" prepare_corpus $data_cmd
+
+for index in "${!unlabelled_sets[@]}"; do
+  source="${unlabelled_sources[index]}" folder="$data/${unlabelled_sets[index]}" outputs=()
+  mapfile -t inputs < <(table_inputs "$source")
+  # Of a folder of recordings, the list of its files.
+  if [ "${#inputs[@]}" -eq 0 ]; then inputs=(--input "$source"); fi
+  if [ -f "$folder/.prepared" ]; then mapfile -t outputs < <(listed --output "$folder/.prepared"); fi
+  queue "$folder/.done.prepared" "data without labels: $source" "${inputs[@]}" "${outputs[@]}" -- \
+    python3 pyscripts/prepare_unlabelled.py --max-bad-utts "$max_bad_utts" "$source" "$folder"
+done
+# shellcheck disable=SC2086
+run_queue "$data/log" prepare_unlabelled $data_cmd

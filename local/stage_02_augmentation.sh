@@ -15,7 +15,7 @@ can_augment() {
     why="it has no audio that Lhotse can describe"
   fi
   if [ -z "$why" ]; then return 0; fi
-  [[ " $given_options " != *" $2 "* ]] || die "--${2//_/-}: $data/$1 cannot be augmented: $why; leave the option out"
+  [[ -z "$2" || " $given_options " != *" $2 "* ]] || die "--${2//_/-}: $data/$1 cannot be augmented: $why; leave the option out"
   log "$1: not augmented: $why"
   return 1
 }
@@ -26,11 +26,12 @@ drop() { if [ -f "$data/$1/.augmented" ]; then run rm -r "$data/${1:?}"; fi; }
 wanted=()
 for set in "${derived_sets[@]}"; do
   case "$set" in
-    *_noisy) source="${set%_noisy}" option=noisy_sets ;;
-    train_sp) source=train option=speed_factors ;;
-    *) source=train option=augmentation ;;
+    *_noisy) option=noisy_sets ;;
+    train_sp) option=speed_factors ;;
+    train_*) option=augmentation ;;
+    *) option="" ;;  # what has no labels has copies if it can
   esac
-  if can_augment "$source" "$option"; then wanted+=("$set"); else drop "$set"; fi
+  if can_augment "$(source_of "$set")" "$option"; then wanted+=("$set"); else drop "$set"; fi
 done
 if "$online" && can_augment train augmentation; then wanted+=(online); fi
 if [ "${#wanted[@]}" -eq 0 ]; then
@@ -57,18 +58,21 @@ queue_noise() {
   queue "$folder/.done" "noise corpus $folder" --input conf/noise.yaml "${inputs[@]}" "${outputs[@]}" -- \
     python3 pyscripts/prepare_noise.py --config conf/noise.yaml "$@" "$folder"
 }
-if [[ " ${wanted[*]} " == *" train_$augmentation "* || " ${wanted[*]} " == *" online "* ]]; then queue_noise noise train; fi
+if [[ " ${wanted[*]} " == *"_$augmentation "* || " ${wanted[*]} " == *" online "* ]]; then queue_noise noise train; fi
 if [[ " ${wanted[*]} " == *"_noisy "* ]]; then queue_noise noise_held_out dev --held-out; fi
 # shellcheck disable=SC2086
 run_queue "$data/log" prepare_noise $data_cmd
 
-# queue_copies SET SOURCE [--input FILE]... -- [OPTION...]
+# queue_copies SET [--input FILE]... -- [OPTION...]
 queue_copies() {
-  local folder="$data/$1" source="$data/$2" title="copies: $1, of $2" inputs=()
-  shift 2
+  local folder="$data/$1" source title inputs=()
+  source="$(source_of "$1")"
+  inputs=(--input "$(prepared "$source")")
+  title="copies: $1, of $source" source="$data/$source"
+  shift
   while [ "$1" != -- ]; do inputs+=("$1"); shift; done
   shift
-  queue "$folder/.done.augmented" "$title" --input "$data/.done" "${inputs[@]}" \
+  queue "$folder/.done.augmented" "$title" "${inputs[@]}" \
     --output "$folder/.augmented" --output "$folder/utt2spk" --output "$folder/manifests/cuts.jsonl.gz" -- \
     python3 pyscripts/augment_data.py "$@" "$source" "$folder"
 }
@@ -77,13 +81,13 @@ for set in "${wanted[@]}"; do
     online) ;;
     *_noisy)
       mapfile -t inputs < <(config_inputs conf/augmentation/eval_noisy.yaml)
-      queue_copies "$set" "${set%_noisy}" "${inputs[@]}" --input "$data/noise_held_out/.done" -- \
+      queue_copies "$set" "${inputs[@]}" --input "$data/noise_held_out/.done" -- \
         --config conf/augmentation/eval_noisy.yaml --noise "$data/noise_held_out" --same-ids
       ;;
-    train_sp) queue_copies train_sp train -- --speed-factors "$speed_factors" ;;
+    train_sp) queue_copies train_sp -- --speed-factors "$speed_factors" ;;
     *)
       mapfile -t inputs < <(config_inputs "$augmentation_config")
-      queue_copies "$set" train "${inputs[@]}" --input "$data/noise/.done" -- \
+      queue_copies "$set" "${inputs[@]}" --input "$data/noise/.done" -- \
         --config "$augmentation_config" --noise "$data/noise"
       ;;
   esac

@@ -37,7 +37,7 @@ features() {
   name="$(features_name "$1")"
   title="features of $2$([ "$1" = mfcc ] || echo ", $1")"
   if [ -f "$data/$2/given/feats.scp" ]; then
-    reuse feats "$name" "$2" "$title" "$mark.$name" "$data/.done"
+    reuse feats "$name" "$2" "$title" "$mark.$name" "$(prepared "$2")"
     return
   fi
   config="conf/features/$1.yaml"
@@ -47,7 +47,7 @@ features() {
     inputs=(--input "$mark.augmented")
   else
     input="scp,p:$data/$2/wav.scp"
-    inputs=(--input "$data/$2/wav.scp" --input "$data/.done")
+    inputs=(--input "$data/$2/wav.scp" --input "$(prepared "$2")")
     if [ -f "$data/$2/segments" ]; then
       inputs+=(--input "$data/$2/segments")
       options=(--segments "$data/$2/segments")
@@ -59,7 +59,8 @@ features() {
 
 # copy_vad SET: the marks of the originals' frames are those of their copies.
 copy_vad() {
-  local vad="$data/train/$vad_name.scp" script="$data/$1/$vad_name.scp"
+  local vad script="$data/$1/$vad_name.scp"
+  vad="$data/$(source_of "$1")/$vad_name.scp"
   awk 'NR == FNR { place[$1] = substr($0, index($0, " ")); next } $2 in place { print $1 place[$2] }' \
     "$vad" "$data/$1/utt2uniq" | sort >"$script.tmp"
   mv "$script.tmp" "$script"
@@ -118,7 +119,7 @@ if [ "${#given[@]}" -gt 0 ]; then
     networks+=(--teacher "conf/teachers/$teacher.yaml" "${teacher_overrides[@]/#--set/--teacher-set}")
   fi
   mapfile -t inputs < <(for file in "${networks[@]}"; do if [ -f "$file" ]; then config_inputs "$file"; fi; done)
-  for set in "${given[@]}"; do inputs+=(--input "$data/$set/given/feats.scp" --input "$data/.done"); done
+  for set in "${given[@]}"; do inputs+=(--input "$data/$set/given/feats.scp" --input "$(prepared "$set")"); done
   step "$exp/.done.features" "check of the features that were given" "${inputs[@]}" -- \
     run python3 pyscripts/check_features.py "${networks[@]}" "${given[@]/#/$data/}"
 fi
@@ -128,9 +129,9 @@ for set in $sets; do
   # What was given takes the place of the default.
   if [ -f "$data/$set/given/vad.scp" ] && [ "$vad" = energy ]; then
     reuse vad "$vad_name" "$set" "voice activity of $set" "$data/$set/$set_done" "$data/$set/.done.feats"
-  elif [[ "$set" = "train_$augmentation" && " ${derived_sets[*]} " == *" $set "* ]]; then
+  elif [[ "$set" = *"_$augmentation" && " ${derived_sets[*]} " == *" $set "* ]]; then
     step "$data/$set/$set_done" "voice activity of $set: that of the originals" --scp "$data/$set/$vad_name.scp" \
-      --input "$data/$set/.done.feats" --input "$data/train/$set_done" -- run copy_vad "$set"
+      --input "$data/$set/.done.feats" --input "$data/$(source_of "$set")/$set_done" -- run copy_vad "$set"
   else
     # Speech that drowns in the noise that was added is no fault of the data: a system in use would have to score it.
     unvoiced=--omit-unvoiced-utts=true marks=compute inputs=()

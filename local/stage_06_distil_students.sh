@@ -10,14 +10,25 @@ set -euo pipefail
 config="conf/students/$student.yaml"
 mapfile -t config_inputs < <(config_inputs "$config")
 sets="$(train_sets)"
+unlabelled="$(distilled_sets)"
 mapfile -t training_inputs < <(training_inputs student)
 mapfile -t training_options < <(training_options)
 while read -r levels loss; do
-  inputs=() options=()
+  inputs=() options=() teachers=("$teacher_dir")
   if [ "$levels" != label ]; then
-    inputs=(--input "conf/losses/$loss.yaml" --input conf/backend.yaml)
-    for set in $sets; do inputs+=(--input "$teacher_dir/embeddings/$set/.done"); done
-    options=(--loss "conf/losses/$loss.yaml")
+    mapfile -t inputs < <(config_inputs "conf/losses/$loss.yaml"; for set in $unlabelled; do set_inputs student "$set"; done)
+    for set in $unlabelled; do options+=(--unlabelled-dir "$data/$set"); done
+    options+=(--loss "conf/losses/$loss.yaml")
+    mapfile -t names < <(named_teachers "$levels")
+    if [ "${#names[@]}" -gt 0 ]; then teachers=("$teacher_name=$teacher_dir"); fi
+    for name in "${names[@]}"; do
+      if [ "$name" != "$teacher_name" ]; then teachers+=("$name=$(named_teacher_dir "$name")"); fi
+    done
+    for folder in "${teachers[@]#*=}"; do
+      if [ "$folder" != "$teacher_dir" ]; then inputs+=(--input "$folder/.done"); fi
+      for set in $sets $unlabelled; do inputs+=(--input "$folder/embeddings/$set/.done"); done
+    done
+    inputs+=(--input conf/backend.yaml)
   fi
   folder="$(student_dir "$levels" "$loss")"
   init_model_for student "$folder"
@@ -26,7 +37,7 @@ while read -r levels loss; do
     --output "$folder/config.yaml" --output "$folder/model.safetensors" \
     "${config_inputs[@]}" "${inputs[@]}" "${init_inputs[@]}" "${training_inputs[@]}" --input "$teacher_done" -- \
     python3 pyscripts/train_student.py --config "$config" "${student_overrides[@]}" \
-    "${training_options[@]}" "${online_options[@]}" --seed "$seed" --teacher "$teacher_dir" --levels "$levels" \
+    "${training_options[@]}" "${online_options[@]}" --seed "$seed" "${teachers[@]/#/--teacher=}" --levels "$levels" \
     "${options[@]}" "${init_options[@]}" "$folder"
 done < <(student_list)
 # Small networks train faster side by side than with many threads each.

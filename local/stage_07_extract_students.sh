@@ -8,7 +8,7 @@ set -euo pipefail
 # Copies to train on have served their purpose.
 sets="$(data_sets)"
 # shellcheck disable=SC2086
-sets="$(without_copies $sets)"
+sets="$(without_training_sets $sets)"
 while read -r levels loss; do
   for set in $sets; do
     queue_extraction "$(student_dir "$levels" "$loss")" "$set" embedding \

@@ -25,12 +25,17 @@ def is_kaldi(path: Path) -> bool:
     return (path / "utt2spk").exists() or (path / "spk2utt").exists()
 
 
+def has_tables(path: Path) -> bool:
+    """Whether a folder is at least a Kaldi data directory without speakers."""
+    return is_kaldi(path) or (path / "wav.scp").exists() or (path / "feats.scp").exists()
+
+
 def read_kaldi(folder: Path, bad: BadRecordings) -> CorpusSet:
     """Reads a data directory with ``wav.scp`` or ``feats.scp`` or both.
 
     Args:
-        folder: with utt2spk or spk2utt; segments, vad.scp, spk2gender, utt2dur, utt2session and utt2snr (dB) count
-            if they are there. (Trial lists are left to the source.)
+        folder: with utt2spk or spk2utt (without, each utterance is its own speaker); segments, vad.scp, spk2gender,
+            utt2dur, utt2session and utt2snr (dB) count if they are there. (Trial lists are left to the source.)
         bad: utterances whose recordings cannot be used.
 
     Returns:
@@ -40,9 +45,9 @@ def read_kaldi(folder: Path, bad: BadRecordings) -> CorpusSet:
         UserError: tables that do not agree with each other, ids that Kaldi cannot take, missing files.
     """
     tables = _read_tables(folder)
-    utt2spk = _speakers(folder, tables)
-    given = {name: tables.pop(name) for name in ("feats.scp", "vad.scp") if name in tables}
     main = "segments" if "segments" in tables else "wav.scp" if "wav.scp" in tables else "feats.scp"
+    utt2spk = _speakers(folder, tables) or {utterance: utterance for utterance in tables[main]}
+    given = {name: tables.pop(name) for name in ("feats.scp", "vad.scp") if name in tables}
     for name, table in {**tables, **given}.items():
         if name in (main, "utt2dur") or name in given:
             _same_utterances(folder, utt2spk, name, table)

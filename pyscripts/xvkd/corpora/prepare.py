@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from xvkd import config as configuration
 from xvkd.corpora.corpus_set import CorpusSet, from_manifests
 from xvkd.corpora.trials import TrialConfig, TrialList, multi_trials, single_trials
+from xvkd.corpora.unlabelled import read_unlabelled
 from xvkd.errors import UserError
 from xvkd.kaldi.datadir import check_tables, write_data_dir
 from xvkd.kaldi.files import atomic_write
@@ -23,6 +24,8 @@ SOURCES = "xvkd.corpora.sources"
 MANIFESTS = ("recordings", "supervisions", "cuts")
 # The names of the files that a preparation wrote, so that the next one can remove what is not part of it.
 PREPARED = ".prepared"
+# Marks a set without labels, which is none of the corpus's own, with what it was read from.
+UNLABELLED = ".unlabelled"
 
 
 @dataclass
@@ -71,11 +74,32 @@ def prepare(config: CorpusConfig, source: ModuleType, options: Any, data_root: P
             _check_labels(name, corpus_set)
         if name != "train" and not corpus_set.trial_lists:
             corpus_set.trial_lists = _make_trials(name, corpus_set, config.trials)
-    for name in {path.parent.name for path in data_root.glob(f"*/{PREPARED}")} - sets.keys():
+    own = {path.parent for path in data_root.glob(f"*/{PREPARED}") if not (path.parent / UNLABELLED).exists()}
+    for name in {folder.name for folder in own} - sets.keys():
         logging.info("%s: not a set of this corpus any more", data_root / name)
         _remove_all_but(data_root / name, set())
     for name, corpus_set in sets.items():
         _write(data_root / name, corpus_set, tables[name])
+
+
+def prepare_unlabelled(path: Path, folder: Path, max_bad_utts: int) -> None:
+    """Writes a set of recordings without labels.
+
+    Args:
+        path: see :func:`read_unlabelled`.
+        folder: ``<data_root>/<set>``; gets what :func:`prepare` writes of a set, without trials.
+        max_bad_utts: utterances whose recordings cannot be read are left out, so many at most.
+
+    Raises:
+        UserError: whatever is wrong with them; then nothing has been written.
+    """
+    corpus_set = read_unlabelled(path, folder.name, max_bad_utts)
+    tables = _tables(corpus_set)
+    check_tables(str(folder), {**tables, **corpus_set.given})
+    folder.mkdir(parents=True, exist_ok=True)
+    with atomic_write(folder / UNLABELLED) as file:
+        file.write(f"{path}\n")
+    _write(folder, corpus_set, tables)
 
 
 def _tables(corpus_set: CorpusSet) -> dict[str, dict[str, str]]:
