@@ -6,10 +6,11 @@ usage: benchmarks/real_speech.py [--folds N --fold K] [--add DATA_DIR] SPEECH OU
 
 SPEECH is a folder with <corpus>.tsv (utt speaker session gender age seconds path) of speechocean762 and librispeech.
 
-Method. All speakers are dealt in N hands at random. OUT/eval has the speechocean762 speakers of hand K; OUT/dev 20 of
-its other speakers; OUT/train the rest and all LibriSpeech speakers, whose long recordings are cut in pieces of about
-3.5 s, and those of --add, a data directory with audio. Target trials are all pairs of a speaker; impostors have the
-same gender and are at most 5 years older or younger.
+Method. All speakers are dealt in N hands (2) at random, always in the same way. OUT/eval has the speechocean762
+speakers of hand K, from 0 (0); OUT/dev 20 of those of the next hand; OUT/train the rest and all LibriSpeech speakers,
+whose long recordings are cut in pieces of about 3.5 s, and those of --add, a data directory with audio. Target trials
+are all pairs of a speaker; impostors have the same gender and are at most 5 years older or younger. The N runs with K
+from 0 to N - 1 test each speechocean762 speaker once: a cross-validation.
 """
 
 import argparse
@@ -20,6 +21,8 @@ from pathlib import Path
 import numpy as np
 from machine import ROOT  # noqa: F401  (puts the library on the path)
 
+from xvkd import cli
+from xvkd.errors import UserError
 from xvkd.kaldi.datadir import write_data_dir
 from xvkd.kaldi.files import atomic_write
 from xvkd.kaldi.tables import read_table
@@ -44,7 +47,9 @@ def read_lists(speech: Path, folds: int = 2) -> list[Row]:
 
 def split(rows: list[Row], fold: int) -> dict[str, list[Row]]:
     """Train, dev and eval, by speaker."""
-    others = {row["speaker"] for row in rows if row["fold"] != str(fold) and row["corpus"] == CORPORA[0]}
+    # Hands are random, but names are not: in the order of names, children come first.
+    following = str((fold + 1) % (1 + max(int(row["fold"]) for row in rows)))
+    others = {row["speaker"] for row in rows if row["fold"] == following and row["corpus"] == CORPORA[0]}
     dev = sorted(others)[:DEV_SPEAKERS]
     sets: dict[str, list[Row]] = {"train": [], "dev": [], "eval": []}
     for row in rows:
@@ -109,10 +114,14 @@ def main() -> None:
     parser.add_argument("speech", type=Path)
     parser.add_argument("out", type=Path)
     args = parser.parse_args()
+    if args.folds < 2:
+        raise UserError(f"--folds {args.folds}: expected at least 2")
+    if not 0 <= args.fold < args.folds:
+        raise UserError(f"--fold {args.fold}: expected one from 0 to {args.folds - 1}, as there are {args.folds} folds")
     for name, rows in split(read_lists(args.speech, args.folds), args.fold).items():
         train = name == "train"
         write_set(args.out / name, rows, args.speech, train, args.add if train else None)
 
 
 if __name__ == "__main__":
-    main()
+    cli.run(main)

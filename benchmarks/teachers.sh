@@ -2,10 +2,10 @@
 # What makes a teacher good, one factor at a time: trains a teacher for each cell and seed, scores it, and prints the
 # tables of docs/results.md. What is done is not done again: interrupted, the next start goes on.
 #
-# usage: benchmarks/teachers.sh [--seeds "0 1 2"] [--cells "default aam"] synthetic
-#        benchmarks/teachers.sh [--seeds "0 1 2"] [--cells "default aam"] real SPEECH
+# usage: benchmarks/teachers.sh [--seeds "0 1 2"] [--cells "softmax aam"] synthetic
+#        benchmarks/teachers.sh [--seeds "0 1 2"] [--cells "softmax aam"] real SPEECH
 #
-# A cell is the half-size x-vector of the default run but for what its name says. SPEECH is a folder of real speech, see
+# A cell is the half-size x-vector, trained with softmax on copies, but for what its name says. SPEECH is a folder of real speech, see
 # benchmarks/real_speech.py. The method and the rule by which cells are judged stand in docs/results.md.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -13,8 +13,8 @@ cd "$(dirname "$0")/.."
 # options_of CELL
 options_of() {
   case "$1" in
-    default | with_synthetic) ;;
-    aam) options=(--teacher-set objective=aam) ;;
+    softmax | with_synthetic) ;;
+    aam) objective=aam ;;
     no_augmentation) options=(--augmentation none) ;;
     online) options=(--augmentation online) ;;
     speed) options=(--speed-factors "0.9 1.1") ;;
@@ -22,6 +22,7 @@ options_of() {
     etdnn | ftdnn | ecapa | resnet34) options=(--teacher "$1_half") ;;
     *) echo "no such cell: $1" >&2; exit 1 ;;
   esac
+  options+=(--teacher-set "objective=$objective")
 }
 
 seeds="0 1 2"
@@ -36,15 +37,15 @@ done
 corpus="${1:?synthetic or real; see the head of this script}"
 if [ "$corpus" = real ]; then
   speech="${2:?the folder of real speech; see the head of this script}"
-  cells="${cells:-default aam no_augmentation vad_hmm with_synthetic}"
+  cells="${cells:-softmax aam no_augmentation vad_hmm with_synthetic}"
 fi
-cells="${cells:-default aam no_augmentation vad_hmm}"
+cells="${cells:-softmax aam no_augmentation vad_hmm}"
 # shellcheck source=path.sh
 . ./path.sh
 
 for seed in $seeds; do
   for cell in $cells; do
-    options=() given=(--corpus "$corpus")
+    options=() objective=softmax given=(--corpus "$corpus")
     options_of "$cell"
     if [ "$corpus" = real ]; then
       folder="data/real_given/$([ "$cell" = with_synthetic ] && echo with_synthetic || echo alone)"

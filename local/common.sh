@@ -112,6 +112,10 @@ if [ "$vad" != energy ]; then vad_name="vad_$vad"; fi
 [[ "$speed_factors" =~ ^[0-9.\ ]*$ ]] || die "--speed-factors '$speed_factors': expected numbers with spaces between, such as \"0.9 1.1\""
 [[ " $noisy_sets " != *" train "* && "$noisy_sets" =~ ^[A-Za-z0-9_\ ]*$ ]] \
   || die "--noisy-sets '$noisy_sets': expected sets to test on, with spaces between, such as \"dev eval\""
+for _name in $durations; do
+  [[ "$_name" =~ ^[0-9]+(\.[0-9]+)?$ && "$_name" = *[1-9]* ]] \
+    || die "--durations '$durations': expected seconds with spaces between, such as \"1 2 4\""
+done
 # no_use OPTION WHY: an option that would be passed over is a mistake.
 no_use() { [[ " $given_options " != *" $1 "* ]] || die "--${1//_/-}: has no use $2; leave it out"; }
 if [ "$vad" = energy ]; then no_use vad_backend "without --vad hmm"; fi
@@ -180,7 +184,7 @@ setting_of() {
 }
 teacher_name="$teacher"
 _name="$(setting_of teacher objective)"
-if [ "$_name" != softmax ]; then teacher_name="${teacher}_$_name"; fi
+if [ "$_name" != "$(yaml_value "conf/teachers/$teacher.yaml" objective)" ]; then teacher_name="${teacher}_$_name"; fi
 teacher_dir="$exp/teacher_${teacher_name}_s$seed"
 teacher_done="$teacher_dir/.done"
 _given=0
@@ -278,7 +282,11 @@ named_teacher_dir() { if [ "$1" = "$teacher_name" ]; then echo "$teacher_dir"; e
 systems() {
   local level levels loss dumped="$teacher_dir/embeddings/train/levels"
   if [ -f "$dumped" ]; then
-    while read -r level; do printf '%s\t%s\t%s\n' "$teacher_dir" "$level" "teacher, $level"; done <"$dumped"
+    while read -r level; do
+      # Dumped for students alone, on what these are trained on.
+      if [[ "$level" =~ ^stats[0-9]+$ ]]; then continue; fi
+      printf '%s\t%s\t%s\n' "$teacher_dir" "$level" "teacher, $level"
+    done <"$dumped"
   fi
   while read -r levels loss; do
     printf '%s\t%s\t%s\n' "$(student_dir "$levels" "$loss")" embedding "student of $levels, $loss"
@@ -292,7 +300,7 @@ distillation_losses() { student_list | sed -n '/^label /!s/.* //p' | sort -u; }
 for _name in $(student_list | sed 's/ .*//' | sort -u); do
   for _folder in $(named_teachers "$_name"); do
     [ -d "$(named_teacher_dir "$_folder")" ] || [ "$_folder" = "$teacher_name" ] \
-      || die "--students '$_name': neither is '${_name##*:}' a loss (there are: $(choices conf/losses .yaml)), nor '$_folder' a teacher: $(named_teacher_dir "$_folder") is not there; ./run.sh --teacher NAME --stop-stage 5 trains one"
+      || die "--students '$_name': no such file as conf/losses/${_name##*:}.yaml (there are: $(choices conf/losses .yaml)), nor is '$_folder' a teacher: no $(named_teacher_dir "$_folder"); ./run.sh --teacher NAME --stop-stage 5 trains one"
   done
 done
 mapfile -t _names < <(distillation_losses)
@@ -321,14 +329,21 @@ config_inputs() {
 
 # queue_extraction MODEL SET LEVELS TITLE
 queue_extraction() {
-  local folder="$1/embeddings/$2" network=student outputs inputs
+  local folder="$1/embeddings/$2" network=student outputs inputs seconds pieces=()
   if [ "$1" = "$teacher_dir" ]; then network=teacher; fi
   mapfile -t outputs < <(listed --scp "$folder/levels" .scp)
+  # In the same pass, those of shorter pieces to test with.
+  if [ "$2" = eval ] && [ -n "$durations" ]; then
+    pieces=(--durations "$durations")
+    for seconds in $durations; do
+      mapfile -t -O "${#outputs[@]}" outputs < <(listed --scp "${folder}_${seconds}s/levels" .scp)
+    done
+  fi
   mapfile -t inputs < <(set_inputs "$network" "$2")
   queue "$folder/.done" "$4" "${outputs[@]}" \
     --input "$1/.done" "${inputs[@]}" --input conf/extraction.yaml -- \
     python3 pyscripts/extract_embeddings.py --config conf/extraction.yaml --model "$1" --levels "$3" \
-    "$data/$2" "$folder"
+    "${pieces[@]}" "$data/$2" "$folder"
 }
 
 # listed OPTION FILE [SUFFIX]: --output FILE, and OPTION for each name, with SUFFIX, that stands in it.

@@ -29,6 +29,7 @@ apply_to=""            # with --apply: where to; without: <model>/applied/<name 
 augmentation=copies    # how what networks are trained on is degraded, conf/augmentation/<name>.yaml; none (docs/augmentation.md)
 speed_factors=""       # train on copies at other speeds too, as further speakers: "0.9 1.1"
 noisy_sets="eval"      # sets that get a noisy twin, <set>_noisy, to test on as well; "": none
+durations="1 2 4"      # the list eval is also scored with so many seconds of each test utterance; "": not
 musan=""               # the folder of MUSAN, for augmentation in place of synthesised noise, music and babble
 rirs=""                # the folder RIRS_NOISES, in place of drawn rooms
 vad=energy             # voice activity: energy, or hmm, conf/features/vad_hmm.yaml (docs/vad.md)

@@ -36,4 +36,4 @@ step "$exp/.done.config" "configuration" "${inputs[@]}" -- \
   --teacher "conf/teachers/$teacher.yaml" "${teacher_overrides[@]/#--set/--teacher-set}" "${given[@]}" \
   --student "conf/students/$student.yaml" "${student_overrides[@]/#--set/--student-set}" \
   --augmentation "${augmentation_files[@]}" \
-  --students $(student_list | cut -d' ' -f1 | sort -u) --losses "${loss_files[@]}"
+  --teacher-name "$teacher_name" --students $(student_list | cut -d' ' -f1 | sort -u) --losses "${loss_files[@]}"

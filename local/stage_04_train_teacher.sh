@@ -32,6 +32,7 @@ train_sets >/dev/null  # which says what is missing
 mapfile -t training_inputs < <(training_inputs teacher)
 mapfile -t training_options < <(training_options)
 if "$force"; then run rm -rf "$teacher_dir/checkpoints"; fi
+outputs+=(--output "$teacher_dir/classifier.safetensors")
 queue "$teacher_dir/.done" "train the teacher $teacher, seed $seed" "${outputs[@]}" \
   "${config_inputs[@]}" "${init_inputs[@]}" "${training_inputs[@]}" -- \
   python3 pyscripts/train_teacher.py --config "$config" "${teacher_overrides[@]}" \

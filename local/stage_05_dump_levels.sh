@@ -37,9 +37,14 @@ fi
 
 # Only students have a use for the embeddings of copies.
 # shellcheck disable=SC2086
-if [ -z "$students" ]; then sets="$(without_copies $sets)"; fi
+if [ -z "$students" ]; then sets="$(without_training_sets $sets)"; fi
+# Levels that nobody scores, for the students that name them.
+further="$(student_list | cut -d' ' -f1 | tr + '\n' | sed "s/^$teacher_name://" | grep -x 'stats[0-9][0-9]*' | sort -u \
+  | sed 's/^/+/' | tr -d '\n')" || true
 for set in $sets; do
-  queue_extraction "$teacher_dir" "$set" all "embeddings of the teacher: $set"
+  wanted=all
+  if [ "$(without_training_sets "$set")" != "$set" ] || [ "$set" = train ]; then wanted="all$further"; fi
+  queue_extraction "$teacher_dir" "$set" "$wanted" "embeddings of the teacher: $set"
 done
 # shellcheck disable=SC2086
 run_queue "$teacher_dir/log" extract $extract_cmd

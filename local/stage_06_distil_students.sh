@@ -29,6 +29,8 @@ while read -r levels loss; do
       for set in $sets $unlabelled; do inputs+=(--input "$folder/embeddings/$set/.done"); done
     done
     inputs+=(--input conf/backend.yaml)
+    # The teacher's posteriors are those of its classifier.
+    if [ -f "$teacher_dir/classifier.safetensors" ]; then inputs+=(--input "$teacher_dir/classifier.safetensors"); fi
   fi
   folder="$(student_dir "$levels" "$loss")"
   init_model_for student "$folder"

@@ -1,13 +1,51 @@
 #!/usr/bin/env bash
-# Stage 9: scores every trial list with every level of the teacher and with every student.
+# Stage 9: scores every trial list with every level of the teacher and with every student; the list eval also with
+# shorter test utterances, and with student and teacher on either side where they share a space.
 # usage: local/stage_09_score.sh [options of run.sh]
 set -euo pipefail
 # shellcheck source=local/common.sh
 . "$(dirname "$0")/common.sh"
 
+# in_teachers_space LEVELS LOSS: whether a student estimates one level of its teacher, coordinate by coordinate.
+in_teachers_space() {
+  local file="conf/losses/$2.yaml"
+  [ -f "$teacher_dir/embeddings/train/levels" ] && grep -qxF -- "$1" "$teacher_dir/embeddings/train/levels" \
+    && [ "$(yaml_value "$file" projection)" = none ] && [ "$(yaml_value "$file" length_normalise)" = false ] \
+    && [ "$(yaml_value "$file" head_dim)" = 0 ] || return 1
+  # Relations or posteriors alone leave the coordinates open.
+  { grep -q '^base:' "$file" && ! grep -q '^terms:.*base: null' "$file"; } || grep -q '^terms:.*\(mse\|cosine\)' "$file"
+}
+declare -A taught=()
+while read -r levels loss; do
+  if in_teachers_space "$levels" "$loss"; then taught["$(student_dir "$levels" "$loss")"]="$levels"; fi
+done < <(student_list)
+
+# add_pairings MODEL LEVEL: what score_sets.py is to score the list eval with besides, and what it reads for that.
+add_pairings() {
+  local own="$1/embeddings/eval" others="$teacher_dir/embeddings/eval" seconds backend="$1/backend/$2"
+  if [ "$1" != "$teacher_dir" ] || [ -z "$teacher_embeddings" ]; then
+    for seconds in $durations; do
+      inputs+=(--input "${own}_${seconds}s/levels")
+      pairings+=(--pairing eval "${seconds}s" "$own/$2.scp" "${own}_${seconds}s/$2.scp" "$backend")
+    done
+  fi
+  if [ -n "${taught["$1"]:-}" ] && scored_sets "$teacher_dir" "${taught["$1"]}" | grep -x eval >/dev/null; then
+    backend="$teacher_dir/backend/${taught["$1"]}"
+    own="$own/$2.scp"
+    inputs+=(--input "$others/.done" --input "$backend/.done")
+    others="$others/${taught["$1"]}.scp"
+    pairings+=(--pairing eval teacher_backend "$own" "$own" "$backend")
+    pairings+=(--pairing eval teacher_enrols "$others" "$own" "$backend")
+    pairings+=(--pairing eval student_enrols "$own" "$others" "$backend")
+  fi
+}
+if [ -n "$teacher_embeddings" ] && [ -n "$durations" ]; then
+  log "the teacher is not scored by test duration: its embeddings are given, and cannot be made of shorter utterances"
+fi
+
 while IFS=$'\t' read -r folder level title; do
   # The cohort of AS-norm is train.
-  sets="$(scored_sets "$folder" "$level")" inputs=() folders=()
+  sets="$(scored_sets "$folder" "$level")" inputs=() folders=() pairings=()
   for set in $sets; do folders+=("$data/$set"); done
   for set in train $sets; do
     inputs+=(--input "$folder/embeddings/$set/.done")
@@ -19,6 +57,9 @@ while IFS=$'\t' read -r folder level title; do
     log "no scores: $title: no set with trials and embeddings"
     continue
   fi
+  if grep -qx eval <<<"$sets" && { [ -f "$data/eval/trials" ] || [ ! -d "$data/eval" ]; }; then
+    add_pairings "$folder" "$level"
+  fi
   scores="$folder/scores/$level"
   mapfile -t outputs < <(listed --output "$scores/files")
   queue "$scores/.done" "scores: $title" "${outputs[@]}" \
@@ -26,7 +67,7 @@ while IFS=$'\t' read -r folder level title; do
     --input "$data/.done" "${inputs[@]}" -- \
     python3 pyscripts/score_sets.py --config conf/backend.yaml --evaluation conf/evaluation.yaml \
     --backend "$folder/backend/$level" --embeddings "$folder/embeddings" --level "$level" \
-    --cohort "$data/train" "$scores" "${folders[@]}"
+    --cohort "$data/train" "${pairings[@]}" "$scores" "${folders[@]}"
 done < <(systems)
 # shellcheck disable=SC2086
 run_queue "$exp/log" score $score_cmd

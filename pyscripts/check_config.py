@@ -18,7 +18,7 @@ from xvkd.nets import onnx_import
 from xvkd.nets.extraction import ExtractionConfig
 from xvkd.nets.kaldi_import import import_network
 from xvkd.nets.models import STUDENTS, TEACHERS, BuildRecord, build_network
-from xvkd.nets.network import XvectorNetwork
+from xvkd.nets.network import XvectorNetwork, plain_level
 from xvkd.registry import find
 from xvkd.training.config import check_chunks, load_input_config, load_model_config, load_objective
 
@@ -34,6 +34,7 @@ def main() -> None:
     parser.add_argument("--teacher-input", metavar="FILE", help="conf/inputs/<name>.yaml: what that network reads")
     parser.add_argument("--teacher-embeddings", metavar="DIR", help="a teacher's embeddings in its place")
     parser.add_argument("--augmentation", nargs="*", default=[], metavar="FILE", help="conf/augmentation/<name>.yaml")
+    parser.add_argument("--teacher-name", default="", metavar="NAME", help="as --students have it, NAME:LEVEL")
     parser.add_argument("--students", nargs="*", default=[], metavar="LEVELS")
     parser.add_argument("--losses", nargs="*", default=[], metavar="FILE")
     args = parser.parse_args()
@@ -64,8 +65,10 @@ def main() -> None:
     config.load(EvaluationConfig, folder / "evaluation.yaml")
     config.load(ExtractionConfig, folder / "extraction.yaml")
     for student in args.students:
-        for level in parse_levels(student) if student != "label" else []:
-            if level not in levels:
+        for name in parse_levels(student) if student != "label" else []:
+            owner, _, level = name.rpartition(":")
+            # Stage 6 looks those of other teachers up in their folders.
+            if owner in ("", args.teacher_name) and plain_level(level) not in levels:
                 known = ", ".join(levels) or "none"
                 raise UserError(f"--students {student}: {teacher} has no level '{level}' (there are: {known})")
 

@@ -11,14 +11,17 @@ from pathlib import Path
 
 from xvkd import cli, config
 from xvkd.corpora.prepare import CorpusConfig
+from xvkd.evaluation.pairing_tables import across_table, duration_table
 from xvkd.evaluation.report import EvaluationConfig
-from xvkd.evaluation.results import best_levels, collect, compare_over_seeds, compare_with_teachers
+from xvkd.evaluation.results import best_levels, collect, compare_over_seeds, compare_pairings, compare_with_teachers
 from xvkd.evaluation.tables import condition_table, cost_table, error_table, scatter_table, seed_table
 from xvkd.kaldi.files import atomic_write
 
 NOTES = (
     "Sizes are compared with the whole teacher without its classifier; a level's parameters are those of the layers "
-    "that it needs. The teacher's best level is chosen on {dev_set}, by {primary_scoring}; students are compared with "
+    "that it needs. Deployed: with mean subtraction and LDA folded into the last layer, which leaves the scores of "
+    "lda_cosine and plda as they are (docs/folding.md); PLDA has further parameters. The teacher's best level is "
+    "chosen on {dev_set}, by {primary_scoring}; students are compared with "
     "it. In brackets: {percent:g} % intervals of a bootstrap over speakers, which say nothing about other training "
     "seeds. No worse: the one-sided {percent:g} % upper bound of the ratio lies below {no_worse_ratio:g}. Cllr and "
     "actDCF are those of scores calibrated on {dev_set}, so that they flatter on {dev_set} itself.\n"
@@ -42,6 +45,7 @@ def main() -> None:
     records, draws = collect(args.experiment, args.experiment.name)
     best = best_levels(records, options.dev_set, options.primary_scoring)
     compare_with_teachers(records, draws, best, options)
+    compare_pairings(records, draws, options)
     old = dict.fromkeys(record["system"] for record in records if "eer_ci" not in record)
     if old:
         logging.warning(
@@ -63,6 +67,12 @@ def main() -> None:
                 (f"Costs of {options.primary_scoring}:\n\n", cost_table(records, name, best, options)),
                 (f"EER of {options.primary_scoring} (%) by condition: gender of both sides, duration of the shorter, "
                  "signal-to-noise ratio of the noisier.\n\n", condition_table(records, name, best, options)),
+                (f"EER of {options.primary_scoring} (%) by test duration: the middle so many seconds of the test "
+                 "utterance's voiced frames; models are enrolled from whole utterances.\n\n",
+                 duration_table(records, name, best, options)),
+                (f"EER of {options.primary_scoring} (%) across models: a student with its teacher's back end, and "
+                 "with the teacher's embeddings for models or for test utterances.\n\n",
+                 across_table(records, name, best, options)),
                 ("Over training seeds, which the intervals here count as well:\n\n",
                  seed_table(over_seeds, name, options)),
             ]  # fmt: skip

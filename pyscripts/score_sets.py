@@ -7,10 +7,13 @@ ratio where spk2gender, utt2dur and utt2snr tell these, to metrics.json, how the
 to calibration.json, points of their DET curves to det.tsv, and the EER in each draw of the bootstrap over speakers to
 draws.npz. How embeddings scatter within and between speakers, those of the cohort and others, goes to scatter.json. The
 names of them all go to the file "files".
+
+With --pairing, a list is also scored with models, test utterances and a back end that have files of their
+own: test utterances that are shorter, or another model's side, where both give embeddings of one space. Of these there
+are figures and draws, by cosine and by the primary scoring.
 """
 
 import logging
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +21,10 @@ import numpy as np
 from xvkd import cli, config
 from xvkd.backend.backend import NORMALISED, Backend, BackendConfig
 from xvkd.backend.score_normalisation import Cohort
-from xvkd.backend.scoring import TRIALS_AT_ONCE, Scorer, average
 from xvkd.errors import UserError
 from xvkd.evaluation.bootstrap import SpeakerBootstrap, speakers_of
 from xvkd.evaluation.conditions import Conditions, Properties, classes_of
+from xvkd.evaluation.pairing import Embeddings, Pairing, read_pairings
 from xvkd.evaluation.report import EvaluationConfig
 from xvkd.evaluation.scatter import Scatter, generalisation, normalisation, session_labels
 from xvkd.evaluation.system import SystemReport
@@ -42,6 +45,11 @@ def main() -> None:
         "--cohort", help="data directory of the training utterances: the cohort of scorings with AS-norm, and the "
         "speakers that others' scatter is compared with",
     )  # fmt: skip
+    parser.add_argument(
+        "--pairing", nargs=5, action="append", default=[], metavar=("LIST", "NAME", "ENROL", "TEST", "BACKEND"),
+        help="also scores a list with other embeddings, ENROL and TEST being script files, and another back end; can "
+        "be given several times",
+    )  # fmt: skip
     parser.add_argument("folder", type=Path, help="gets the scores")
     parser.add_argument("data_dirs", nargs="+", help="data directories with trials")
     args = parser.parse_args()
@@ -59,23 +67,26 @@ def main() -> None:
             cohort = Cohort.of(options.cohort, options.cohort_top, vectors, speakers)
         normalised = normalisation(vectors)
         seen = Scatter.collect(vectors, speakers, sessions, *normalised)
+    brief = [scoring for scoring in options.scorings if scoring in ("cosine", evaluation.primary_scoring)]
     system, others, files = SystemReport(evaluation), {}, []
     # What the others are calibrated on comes first.
     sets = sorted(map(DataDir, args.data_dirs), key=lambda data_set: data_set.path.name != evaluation.dev_set)
+    lists = [name for data_set in sets for name in data_set.trial_lists()]
+    unknown = {name for name, *_ in args.pairing}.difference(lists)
+    if unknown:
+        raise UserError(f"--pairing {min(unknown)}: no such list (there are: {', '.join(lists)})")
     for data_set in sets:
-        utterances, vectors = read_vectors(args.embeddings / data_set.path.name / f"{args.level}.scp")
-        rows = {utterance: row for row, utterance in enumerate(utterances)}
+        own = Embeddings.read(args.embeddings / data_set.path.name / f"{args.level}.scp")
         utt2spk, known = data_set.speakers(), Properties.read(data_set)
         for name, (path, enrol) in data_set.trial_lists().items():
+            asked = [pairing for listed, *pairing in args.pairing if listed == name]
+            pairings = read_pairings(Pairing("", own, own, backend), asked)
             trials = read_trials(path)
             members = read_enrolments(enrol) if enrol else {model: [model] for model in trials.models}
-            trials, members = without(data_set.bad_utterances() - rows.keys(), trials, members, str(path))
-            try:
-                enrolments = [(model, [rows[u] for u in members[model]]) for model in trials.models]
-                test_rows = np.array([rows[utterance] for utterance in trials.tests])
-            except KeyError as error:
-                raise UserError(f"{path}: {error} has no embedding of the level '{args.level}'; remove its trials, "
-                                f"or add it to {data_set.path} and repeat from stage 3") from None
+            trials, members = without(data_set.bad_utterances() - own.rows.keys(), trials, members, str(path))
+            for model in trials.models:
+                if model not in members:
+                    raise UserError(f"{path}: model '{model}' is not in {enrol}; add it, or remove its trials")
             try:
                 bootstrap = SpeakerBootstrap(
                     speakers_of({model: members[model] for model in trials.models}, utt2spk),
@@ -84,14 +95,19 @@ def main() -> None:
                 )  # fmt: skip
                 classes = classes_of(known, members, trials, evaluation)
                 conditions = Conditions(classes, trials.target, bootstrap, evaluation)
-                for scoring, scores in score(options, backend, cohort, enrolments, vectors, test_rows, trials):
-                    write_scores(args.folder / f"{name}.{scoring}.txt", trials, scores)
-                    files.append(f"{name}.{scoring}.txt")
-                    system.add(data_set.path.name, name, scoring, scores, trials.target, bootstrap, conditions)
+                for pairing in pairings:
+                    scorings = brief if pairing.name else options.scorings
+                    for scoring, scores in pairing.score(scorings, options, cohort, members, trials):
+                        if pairing.name:
+                            system.add_pairing(name, pairing.name, scoring, scores, trials.target, bootstrap)
+                        else:
+                            write_scores(args.folder / f"{name}.{scoring}.txt", trials, scores)
+                            files.append(f"{name}.{scoring}.txt")
+                            system.add(data_set.path.name, name, scoring, scores, trials.target, bootstrap, conditions)
             except UserError as error:
                 raise UserError(f"{path}: {error}") from None
         if seen:
-            others[data_set.path.name] = Scatter.collect(vectors, *labels(data_set, utterances), *normalised)
+            others[data_set.path.name] = Scatter.collect(own.vectors, *labels(data_set, list(own.rows)), *normalised)
     if seen:
         system.scatter = generalisation(seen, others, evaluation)
     files += system.save(args.folder)
@@ -135,38 +151,6 @@ def labels(data_set: DataDir, utterances: list[str]) -> tuple[np.ndarray, np.nda
         raise UserError(f"{data_set.path}: {error}") from None
     speakers = np.unique(names, return_inverse=True)[1]
     return speakers, session_labels(utterances, speakers, data_set.table_if_any("utt2session"))
-
-
-def score(
-    options: BackendConfig, backend: Backend, cohort: Cohort | None, enrolments: list[tuple[str, list[int]]],
-    vectors: np.ndarray, test_rows: np.ndarray, trials: Trials,
-) -> Iterator[tuple[str, np.ndarray]]:  # fmt: skip
-    """Scores a list in all ways that are asked for.
-
-    Args:
-        options: names the scorings.
-        backend: of the same model and level as the embeddings.
-        cohort: for those with AS-norm.
-        enrolments: each model's id and the rows of its enrolment utterances.
-        vectors: (N, D) embeddings of enrolment and test utterances.
-        test_rows: the row of each test utterance.
-        trials: T of them.
-
-    Yields:
-        The scoring and its scores (T,).
-    """
-    averages, num_utts = average(enrolments, vectors)
-    for base in dict.fromkeys(NORMALISED.get(scoring, scoring) for scoring in options.scorings):
-        scorer = Scorer.of(base, backend, None, options)
-        tests = scorer.tests(vectors[test_rows])
-        scores = scorer.models(averages, num_utts).score_trials(tests, trials.model, trials.test, TRIALS_AT_ONCE)
-        for scoring in options.scorings:
-            if scoring == base:
-                yield scoring, scores
-            elif NORMALISED.get(scoring) == base:
-                yield scoring, cohort.normalise(
-                    scores, scorer, averages, num_utts, tests, trials.model, trials.test
-                )  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -1,5 +1,8 @@
 #!/usr/bin/env python3
-"""Trains a teacher on speaker labels."""
+"""Trains a teacher on speaker labels.
+
+Its classifier is kept beside it (classifier.safetensors): students may imitate its posteriors.
+"""
 
 from xvkd import cli
 from xvkd.nets.models import TEACHERS
@@ -12,6 +15,7 @@ def main() -> None:
     task = setup.classification(network)
     setup.start(task)
     setup.train(task)
+    setup.save_classifier(task.classifier, network)
     setup.finish(network, role="teacher", loss=setup.config.objective)
 
 

@@ -19,6 +19,12 @@ SMALL = {
     "ecapa": {"channels": 12, "scale": 4, "bottleneck": 5, "last_width": 8, "segment_width": 5},
     "resnet34": {"channels": 3, "segment_width": 5},
 }
+SMALL_STUDENTS = {
+    "dsconv": {"width": 6, "taps": [3, 5], "spacings": [1, 2], "attention": 0},
+    "redimnet": {
+        "channels": 2, "frequencies": 4, "blocks": [1, 2], "taps": [3, 5], "hidden": 3, "last_width": 7, "attention": 4,
+    },
+}  # fmt: skip
 
 
 def teacher_of(conf: Path, name: str) -> XvectorNetwork:
@@ -34,8 +40,22 @@ def student_of(width: int, output_dim: int, input_dim: int = 30) -> XvectorNetwo
 
 def small_teacher(name: str = "tdnn", seed: int = 0) -> XvectorNetwork:
     """A little network in evaluation mode, whose BatchNorms have seen something."""
+    return _seasoned(BuildRecord(TEACHERS, name, SMALL[name], FEATURES, 0), seed)
+
+
+def small_student(name: str, seed: int = 0) -> XvectorNetwork:
+    """The same of a student, for a target of five values."""
+    return _seasoned(BuildRecord(STUDENTS, name, SMALL_STUDENTS[name], FEATURES, 5), seed)
+
+
+def small_network(name: str) -> XvectorNetwork:
+    """A little teacher or student."""
+    return small_student(name) if name in SMALL_STUDENTS else small_teacher(name)
+
+
+def _seasoned(record: BuildRecord, seed: int) -> XvectorNetwork:
     torch.manual_seed(seed)
-    network = build_network(BuildRecord(TEACHERS, name, SMALL[name], FEATURES, 0), "small")
+    network = build_network(record, "small")
     for module in network.modules():
         if isinstance(module, _BatchNorm):
             nn.init.uniform_(module.running_mean, -0.5, 0.5)

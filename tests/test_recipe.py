@@ -170,6 +170,8 @@ def test_results(recipe, first):
     found = {(record["system"], record["set"], record["scoring"]) for record in records}
     assert len(found) == len(records) == len(systems) * len(LISTS) * len(SCORINGS)
     for record in records:
+        brief = record["set"] == "eval" and record["scoring"] in ("cosine", "plda")
+        assert list(record.get("pairings", {})) == (["1s", "2s", "4s"] if brief else [])
         assert 0 <= record["eer_percent"] <= 100 and 0 <= record["mindcf_0.01"] <= 1
         assert record["corpus"] == "tiny" and record["teacher"] == recipe.teacher.name
     report = (recipe.exp / "results" / "RESULTS.md").read_text()
@@ -227,7 +229,7 @@ def test_failure_names_stage_and_log_and_shows_its_end(recipe):
     finally:
         script.write_text(whole)
     missing = whole.split()[0]
-    assert re.search(rf"error: .*trials: '{missing}' has no embedding of the level 'embedding'", done.stderr)
+    assert re.search(rf"error: .*trials: '{missing}' has no embedding in \S*/eval/embedding\.scp", done.stderr)
     assert re.search(r"The end of .*/log/score\.1\.log:", done.stderr)
     assert done.stderr.splitlines()[-1].startswith("run.sh: error: stage 9 (score) failed; ")
     assert "stage 10" not in done.stderr and not mark.exists()

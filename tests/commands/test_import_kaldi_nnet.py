@@ -36,7 +36,7 @@ def test_the_model_says_what_it_is(model, golden, conf):
     assert sorted(path.name for path in model.iterdir()) == ["config.yaml", "model.safetensors"]
     assert (record["role"], record["loss"], record["seed"]) == ("teacher", "kaldi", 0)
     assert record["parameters"] == network.num_parameters() == 35456
-    assert record["levels"]["frame"] == {"size": 96, "parameters": 28224}
+    assert record["levels"]["frame"] == {"size": 96, "parameters": 28224, "fan_in": None}
     assert record["build"]["network"] == "tdnn" and record["input"] == yaml.safe_load(INPUT.read_text())
     assert record["features"]["num_ceps"] == 30 and record["vad"]["vad_frames_context"] == 2
     assert record["nnet3"]["components"]["segment6"] == "tdnn6.affine"

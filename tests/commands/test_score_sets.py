@@ -71,12 +71,13 @@ def root(tmp_path_factory):
     return root
 
 
-def score(root, out, sets=("eval", "dev"), cohort=True, status=0):
+def score(root, out, sets=("eval", "dev"), cohort=True, status=0, pairings=()):
     model = root / "exp" / "corpus" / "teacher_t_s0"
     done = run([
         "python3", ROOT / "pyscripts" / "score_sets.py", "--config", root / "backend.yaml", "--evaluation",
         root / "evaluation.yaml", "--backend", model / "backend" / "segment6", "--embeddings",
-        model / "embeddings", "--level", "segment6", *(["--cohort", root / "data" / "train"] if cohort else []), out,
+        model / "embeddings", "--level", "segment6", *(["--cohort", root / "data" / "train"] if cohort else []),
+        *(word for pairing in pairings for word in ("--pairing", *pairing)), out,
         *(root / "data" / name for name in sets),
     ], PYTHONPATH=LIBRARY)  # fmt: skip
     assert done.returncode == status, done.stderr
@@ -162,11 +163,73 @@ def test_as_norm_needs_a_cohort(root, tmp_path):
     assert not (tmp_path / "scores").exists()
 
 
+def write_embeddings(path, change):
+    """Embeddings of eval that differ from the teacher's; those of utterances that ``change`` gives None for are left
+    out."""
+    vectors = kaldiio.load_scp(str(path.parent / "eval" / "segment6.scp"))
+    changed = {name: change(name, vector.copy()) for name, vector in vectors.items()}
+    kaldiio.save_ark(f"{path}.ark", {name: v for name, v in changed.items() if v is not None}, scp=str(path))
+    return path
+
+
+def test_pairings_have_each_side_from_its_own_file(root, scored, tmp_path):
+    model = root / "exp" / "corpus" / "teacher_t_s0"
+    whole, backend = model / "embeddings" / "eval" / "segment6.scp", model / "backend" / "segment6"
+    # Of eval_multi, u0 and u1 enrol and the others test: neither side may ask for those of the other.
+    noise = np.random.default_rng(1)
+    short = write_embeddings(
+        model / "embeddings" / "short.scp", lambda name, v: None if name[-1] in "01" else v + noise.normal(size=DIM)
+    )  # fmt: skip
+    models = write_embeddings(
+        model / "embeddings" / "models.scp", lambda name, v: v if name[-1] in "01" else None
+    )  # fmt: skip
+    # Another model's space is twice as large; its back end knows.
+    large = write_embeddings(model / "embeddings" / "large.scp", lambda name, v: 2 * v)
+    other = Backend.load(backend)
+    Backend(2 * other.mean, np.hstack([other.transform[:, :-1] / 2, other.transform[:, -1:]]), other.plda).save(
+        tmp_path / "other"
+    )  # fmt: skip
+    lists = [("eval", "same", whole, whole, backend), ("eval", "other", large, large, tmp_path / "other"),
+             ("eval_multi", "2s", whole, short, backend), ("eval_multi", "2s_again", models, short, backend),
+             ("eval_multi", "apart", models, whole, backend)]  # fmt: skip
+    score(root, tmp_path / "scores", pairings=lists)
+    figures, plain = (json.loads((path / "metrics.json").read_text()) for path in (tmp_path / "scores", scored))
+    draws = read_draws(tmp_path / "scores")
+    kept = ("trials", "eer_percent", "mindcf_0.01", "min_cllr")
+    for name, scorings in figures.items():
+        for scoring, one in scorings.items():
+            found = one.pop("pairings", {})
+            expected = {pairing for listed, pairing, *_ in lists if listed == name} if "_" not in scoring else set()
+            assert found.keys() == expected and one == plain[name][scoring]
+            for pairing in ("same", "other", "apart"):
+                if pairing in found:
+                    assert [found[pairing][key] for key in kept] == pytest.approx([one[key] for key in kept])
+                    assert np.array_equal(draws[name, scoring, pairing][1], draws[name, scoring][1])
+            if "2s" in found:
+                assert found["2s"] == found["2s_again"] and found["2s"]["eer_percent"] != one["eer_percent"]
+                assert draws[name, scoring, "2s"][0] == draws[name, scoring][0]
+    assert "plda" in figures["eval"] and not list((tmp_path / "scores").glob("*2s*"))
+
+
+def test_pairings_that_cannot_be(root, tmp_path):
+    model = root / "exp" / "corpus" / "teacher_t_s0"
+    whole, backend = model / "embeddings" / "eval" / "segment6.scp", model / "backend" / "segment6"
+    done = score(root, tmp_path / "scores", pairings=[("evil", "1s", whole, whole, backend)], status=1)
+    assert "--pairing evil: no such list (there are: dev, dev_multi, eval, eval_multi)" in done.stderr
+    lacks = write_embeddings(
+        model / "embeddings" / "lacks.scp", lambda name, v: None if name == "s41-u3" else v
+    )  # fmt: skip
+    done = score(root, tmp_path / "scores", ["eval"], pairings=[("eval", "1s", whole, lacks, backend)], status=1)
+    assert f"data/eval/trials: 's41-u3' has no embedding in {lacks}; remove its trials, or add it" in done.stderr
+    assert not (tmp_path / "scores" / "metrics.json").exists()
+
+
 @pytest.mark.parametrize(
     ("file", "old", "new", "message"),
     [
         ("enrol_multi", "s41 s41-u0 s41-u1", "s41 s41-u0 s42-u1",
          "trials_multi: model 's41' is enrolled from 's41-u0' and 's42-u1', of two speakers"),
+        ("enrol_multi", "s41 s41-u0 s41-u1\n", "", "trials_multi: model 's41' is not in "),
         ("trials", "s41-u0 s41-u1 target", "s41-u0 s41-u1 nontarget",
          "is a nontarget trial of the speakers 's41' and 's41'; mend the list of trials or utt2spk"),
         ("utt2spk", "s41-u1 s41\n", "", "trials: utterance 's41-u1' has no speaker; add it to utt2spk"),

@@ -4,7 +4,7 @@ import kaldiio
 import numpy as np
 import pytest
 
-from xvkd.distillation.levels import parse_levels, read_levels
+from xvkd.distillation.levels import Embeddings, levels_of, parse_levels, read_levels
 from xvkd.errors import UserError
 
 
@@ -55,3 +55,41 @@ def test_the_levels_of_several_sets_are_joined(folder):
     assert utterances == ["d", "b", "c", "a"] * 2
     assert segment6.tolist() == [[ord(key)] * 2 for key in utterances]
     assert frame.tolist() == [[ord(key)] * 3 for key in utterances]
+
+
+def test_levels_of_several_teachers():
+    levels = levels_of("frame+b:segment6+a:frame.sequence", ["a", "b"])
+    assert [(level.text, level.teacher, level.name) for level in levels] == [
+        ("frame", 0, "frame"), ("b:segment6", 1, "segment6"), ("a:frame.sequence", 0, "frame.sequence"),
+    ]  # fmt: skip
+    assert [level.is_sequence for level in levels] == [False, False, True]
+    assert [level.teacher for level in levels_of("stats+b:stats", ["", "b"])] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("c:frame", r"no teacher 'c'; give --teacher c=MODEL \(there are: a, b\)"),
+        (":frame", "no teacher ''"),
+        ("b:", r"expected different names joined by '\+'"),
+        ("frame+a:frame", "expected different names"),
+        ("b:frame+b:frame", "expected different names"),
+    ],
+)
+def test_impossible_levels_of_teachers_are_told(text, message):
+    with pytest.raises(UserError, match=message):
+        levels_of(text, ["a", "b"])
+
+
+def test_embeddings_of_several_teachers(folder, tmp_path):
+    """Utterances that all of them have, each level in the order that is asked for."""
+    other = tmp_path / "other"
+    other.mkdir()
+    vectors = {key: np.full(4, -ord(key), np.float32) for key in "bcd"}
+    kaldiio.save_ark(str(other / "stats.ark"), vectors, scp=str(other / "stats.scp"))
+    levels = levels_of("frame+b:stats+segment6", ["a", "b"])
+    found = Embeddings(levels, [[folder], [other]])
+    assert [key for key in "abcdx" if key in found] == ["b", "c", "d"]
+    for level, values in zip(levels, ([99, 98] * 3, [-99, -98] * 4, [99, 98] * 2), strict=True):
+        assert sorted(found.take(level, ["c", "b", "c"])[:2].ravel().tolist()) == sorted(values)
+    assert found.take(levels[1], ["d", "b", "d"])[:, 0].tolist() == [-100, -98, -100]

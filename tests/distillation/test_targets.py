@@ -9,11 +9,17 @@ import torch
 from torch import nn
 
 from xvkd import config
-from xvkd.distillation.targets import LossConfig, Targets, make_targets
+from xvkd.backend.transforms import apply_affine, estimate_lda
+from xvkd.distillation.config import LossConfig
+from xvkd.distillation.sources import Dumped
+from xvkd.distillation.targets import TargetMap, Targets, make_targets
 from xvkd.distillation.task import Distillation, fold_affine
 from xvkd.errors import UserError
 
-MSE = LossConfig({"mse": 1.0}, {"default": 1.0}, "none", 0, length_normalise=False)
+MSE = LossConfig(
+    {"mse": 1.0}, {"default": 1.0}, "none", 0, length_normalise=False, joint=True, label_weight=0.0, temperature=1.0,
+    head_dim=0, clean_targets=False, source="dumped",
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -151,13 +157,17 @@ class Student(nn.Module):
         super().__init__()
         self.embedding = nn.Parameter(torch.tensor(embedding))
 
-    def forward(self, features):
+    def forward(self, features, levels):
         return {"embedding": self.embedding}
 
 
+def source_of(teacher, blocks):
+    plain = TargetMap(np.zeros(3), np.ones(3), None, False)
+    return Dumped(Targets(np.array(teacher, np.float32), blocks, [plain]), np.arange(len(teacher)))
+
+
 def loss_of(student, teacher, blocks, terms, rows=(0, 1)):
-    targets = Targets(np.array(teacher, np.float32), blocks, np.ones(3), np.zeros(3))
-    task = Distillation(Student(student), targets, dataclasses.replace(MSE, terms=terms))
+    task = Distillation(Student(student), source_of(teacher, blocks), blocks, dataclasses.replace(MSE, terms=terms))
     return task(torch.zeros(2, 20, 4), torch.tensor(rows))
 
 
@@ -199,8 +209,8 @@ def test_targets_are_those_of_the_utterances_of_the_batch():
 
 
 def test_the_gradient_reaches_the_student_alone():
-    targets = Targets(np.zeros((2, 3), np.float32), [(3, 1.0)], np.ones(3), np.zeros(3))
-    task = Distillation(Student([[1.0, 0.0, 2.0], [0.0, 3.0, 0.0]]), targets, MSE)
+    blocks = [(3, 1.0)]
+    task = Distillation(Student([[1.0, 0.0, 2.0], [0.0, 3.0, 0.0]]), source_of(np.zeros((2, 3)), blocks), blocks, MSE)
     assert [name for name, _ in task.named_parameters()] == ["network.embedding"]
     # Targets of the whole training set have no place in a checkpoint.
     assert list(task.state_dict()) == ["network.embedding"]
@@ -233,9 +243,9 @@ def test_an_unknown_loss_is_told():
 def test_a_projection_leaves_no_weights_by_level():
     """They would be ignored."""
     values = {
-        "terms": {"mse": 1.0}, "level_weights": {"default": 1.0, "frame": 2.0}, "projection": "pca",
+        **dataclasses.asdict(MSE), "level_weights": {"default": 1.0, "frame": 2.0}, "projection": "pca",
         "projection_dim": 4, "length_normalise": True,
-    }
+    }  # fmt: skip
     with pytest.raises(UserError, match="level_weights: a projection mixes the levels"):
         config.build(LossConfig, values, "x.yaml")
     config.build(LossConfig, {**values, "level_weights": {"default": 2.0}}, "x.yaml")
@@ -245,6 +255,37 @@ def test_a_unit_that_varies_by_rounding_is_constant():
     random = np.random.default_rng(0)
     level = random.normal(size=(50, 3)).astype(np.float32)
     level[:, 1] = np.float32(0.1) + random.choice([0, 1], size=50).astype(np.float32) * np.float32(7.5e-9)
-    weights = LossConfig({"mse": 1.0}, {"default": 1.0}, "none", 0, False)
-    targets = make_targets(["frame"], [level], np.arange(50) % 5, weights, 512)
+    targets = make_targets(["frame"], [level], np.arange(50) % 5, MSE, 512)
     assert np.abs(targets.values[:, 1]).max() < 1e-6
+
+
+def test_levels_by_themselves(rng):
+    """Each has its own projection and length, and keeps its weight."""
+    embeddings, labels = levels_of(rng)
+    options = dataclasses.replace(
+        MSE, level_weights={"default": 0.5, "segment6": 2.0}, projection="lda", projection_dim=4, length_normalise=True,
+        joint=False,
+    )  # fmt: skip
+    config.build(LossConfig, dataclasses.asdict(options), "x.yaml")
+    targets = targets_of(embeddings, labels, options)
+    assert targets.blocks == [(4, 0.5), (4, 2.0)] and targets.values.shape == (80, 8)
+    joint = dataclasses.replace(options, joint=True, level_weights={"default": 1.0})
+    for level, columns in ((0, slice(4)), (1, slice(4, 8))):
+        alone = targets_of([embeddings[level]], labels, joint, names=("x",)).values
+        np.testing.assert_allclose(targets.values[:, columns], alone, rtol=1e-6)
+    plain = dataclasses.replace(MSE, joint=False)
+    ours, both = targets_of(embeddings, labels, plain), targets_of(embeddings, labels)
+    np.testing.assert_array_equal(ours.values, both.values)
+    np.testing.assert_array_equal(ours.normalisation(), both.normalisation())
+    np.testing.assert_array_equal([ours.scale, ours.shift], [both.scale, both.shift])
+
+
+def test_lda_is_not_told_of_speakers_that_are_not_known(rng):
+    embeddings, labels = levels_of(rng)
+    options = dataclasses.replace(MSE, projection="lda", projection_dim=5)
+    targets = targets_of(embeddings, np.where(labels < 6, labels, -1), options)
+    known = labels < 6
+    joined = np.concatenate(embeddings, axis=1).astype(float)
+    values = (joined - joined.mean(axis=0)) / joined.std(axis=0)
+    expected = apply_affine(estimate_lda(values[known], labels[known], 5, 0.0, 512), values)
+    np.testing.assert_allclose(targets.values, expected, rtol=1e-4, atol=1e-5)

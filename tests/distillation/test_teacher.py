@@ -3,7 +3,7 @@
 import pytest
 
 from xvkd.distillation.levels import level_names
-from xvkd.distillation.teacher import Teacher, describe_given
+from xvkd.distillation.teacher import Teacher, describe_given, read_teachers
 from xvkd.errors import UserError
 from xvkd.nets.models import TEACHERS, BuildRecord, build_network, finish_model
 
@@ -41,3 +41,27 @@ def test_levels_are_the_scripts_of_whole_sets(tmp_path):
         (tmp_path / f"{name}.scp").touch()
     (tmp_path / "frame.ark").touch()
     assert level_names(tmp_path) == ["ecapa-512", "frame"]
+
+
+def test_several_teachers_have_names(tmp_path):
+    for name in ("one", "two", "a=b"):
+        describe_given(tmp_path / name, {"frame": 8}, "/elsewhere")
+    one, two = read_teachers([f"x={tmp_path}/one", f"y={tmp_path}/two"])
+    assert (one.name, one.folder, two.name, two.folder) == ("x", tmp_path / "one", "y", tmp_path / "two")
+    (alone,) = read_teachers([f"{tmp_path}/a=b"])
+    assert (alone.name, alone.folder) == ("", tmp_path / "a=b")
+    for given in ([f"{tmp_path}/one", f"{tmp_path}/two"], [f"x={tmp_path}/one", f"x={tmp_path}/two"]):
+        with pytest.raises(UserError, match="two: each of several teachers needs a name of its own: NAME=MODEL"):
+            read_teachers(given)
+    with pytest.raises(UserError, match="three: no finished model"):
+        read_teachers([f"x={tmp_path}/three"])
+
+
+def test_further_levels_need_the_layers_that_they_are_of(tmp_path):
+    record = BuildRecord(TEACHERS, "tdnn", {"frame_widths": [6, 6, 6, 6, 8], "segment_widths": [5]}, 30, 0)
+    network = build_network(record, "teacher")
+    finish_model(tmp_path, network, record, {"role": "teacher"})
+    teacher = Teacher.read(tmp_path)
+    assert teacher.parameters_for(["stats2", "frame1"]) == network.num_parameters("frame2")
+    assert teacher.parameters_for(["frame3.sequence"]) == network.num_parameters("frame3")
+    assert teacher.parameters_for([]) is None

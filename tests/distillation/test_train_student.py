@@ -1,76 +1,14 @@
 """The command train_student: from a teacher's folder and its embeddings to a student's."""
 
-import sys
-
 import kaldiio
 import numpy as np
 import pytest
 import torch
+from student_files import UTTERANCES, same, write_embeddings
 
-import train_student
 from xvkd.distillation.teacher import describe_given
 from xvkd.errors import UserError
-from xvkd.nets.models import TEACHERS, BuildRecord, build_network, finish_model, load_model
-
-SIZES = {"frame": 8, "segment6": 5}
-UTTERANCES = [f"{speaker}-{number}" for speaker in "abcd" for number in range(3)]
-
-
-def write_embeddings(folder, seed=0, utterances=UTTERANCES):
-    """Embeddings far from the origin, so that nobody can miss the teacher's space by accident."""
-    random = np.random.default_rng(seed)
-    folder.mkdir(parents=True, exist_ok=True)
-    for level, size in SIZES.items():
-        vectors = {key: (50 + 3 * random.standard_normal(size)).astype(np.float32) for key in reversed(utterances)}
-        kaldiio.save_ark(str(folder / f"{level}.ark"), vectors, scp=str(folder / f"{level}.scp"))
-
-
-@pytest.fixture
-def teacher(tmp_path):
-    """A teacher that nobody has trained, and its embeddings."""
-    folder = tmp_path / "teacher_small_s0"
-    write_embeddings(folder / "embeddings" / "train")
-    arch = {"frame_widths": [6, 6, 6, 6, 8], "segment_widths": [5, 5]}
-    record = BuildRecord(TEACHERS, "tdnn", arch, 30, 0)
-    finish_model(folder, build_network(record, "teacher"), record, {"role": "teacher"})
-    return folder
-
-
-@pytest.fixture
-def data(tmp_path):
-    random = np.random.default_rng(1)
-    folder = tmp_path / "train"
-    folder.mkdir()
-    frames = {key: random.standard_normal((40, 30)).astype(np.float32) for key in UTTERANCES}
-    kaldiio.save_ark(str(folder / "feats.ark"), frames, scp=str(folder / "feats.scp"))
-    vad = {key: np.ones(40, np.float32) for key in UTTERANCES}
-    kaldiio.save_ark(str(folder / "vad.ark"), vad, scp=str(folder / "vad.scp"))
-    (folder / "utt2spk").write_text("".join(f"{key} {key[0]}\n" for key in UTTERANCES))
-    return folder
-
-
-@pytest.fixture
-def train(conf, teacher, data, tmp_path, monkeypatch):
-    """Runs the command; returns the student and its record."""
-
-    def run(levels, loss="mse", folder="student", *, epochs=2, width=8, rate=0.002, init=None):
-        words = ["--config", str(conf / "students" / "tdnn152.yaml"), "--data-dir", str(data), "--seed", "0"]
-        words += ["--init-model", str(tmp_path / init)] if init else []
-        for change in [f"arch.width={width}", f"training.learning_rate={rate}", f"training.epochs={epochs}",
-                       "training.batch_size=6", "training.chunk_frames=20", "training.precision=float32"]:  # fmt: skip
-            words += ["--set", change]
-        words += ["--teacher", str(teacher), "--levels", levels]
-        words += ["--loss", str(conf / "losses" / f"{loss}.yaml")] if loss else []
-        monkeypatch.setattr(sys, "argv", ["train_student.py", *words, str(tmp_path / folder)])
-        train_student.main()
-        return load_model(tmp_path / folder)
-
-    return run
-
-
-def same(one, other):
-    one, other = one.state_dict(), other.state_dict()
-    return all(torch.equal(one[name], other[name]) for name in one)
+from xvkd.nets.models import load_model
 
 
 def test_a_student_says_whose_it_is(train, teacher):

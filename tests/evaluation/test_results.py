@@ -9,11 +9,20 @@ import yaml
 from xvkd import config as configuration
 from xvkd.errors import UserError
 from xvkd.evaluation.report import EvaluationConfig
-from xvkd.evaluation.results import best_levels, collect, compare_over_seeds, compare_with_teachers, no_worse
+from xvkd.evaluation.results import (
+    best_levels,
+    collect,
+    compare_over_seeds,
+    compare_pairings,
+    compare_with_teachers,
+    no_worse,
+)
+from xvkd.kaldi.plda_format import write_plda
 
 KEYS = {
     "corpus", "system", "role", "teacher", "levels", "loss", "parameters", "teacher_parameters", "reduction_percent",
-    "set", "scoring", "trials", "eer_percent", "mindcf_0.01", "mindcf_0.05", "seed",
+    "set", "scoring", "trials", "eer_percent", "mindcf_0.01", "mindcf_0.05", "seed", "deployed_parameters",
+    "plda_parameters",
 }  # fmt: skip
 
 
@@ -88,6 +97,30 @@ def test_a_level_of_the_teacher_and_a_student_are_described(experiment):
     assert {key: student[key] for key in expected} == expected
 
 
+def test_deployed_sizes_are_those_of_folded_networks(experiment):
+    """Of models whose layers are recorded and which have a back end; an earlier version's have no such sizes."""
+    levels = {
+        "frame": {"size": 8, "parameters": 600, "fan_in": None},
+        "segment6": {"size": 5, "parameters": 900, "fan_in": 16},
+    }
+    embedding = {"size": 9, "parameters": 150, "fan_in": 4}
+    student = student_config(150, [], "softmax", levels={"embedding": embedding})
+    for name, config in (("teacher_t_s0", {**teacher_config(), "levels": levels}), ("student_label", student)):
+        (experiment / name / "config.yaml").write_text(yaml.safe_dump(config))
+        for level in config["levels"]:
+            write_plda(experiment / name / "backend" / level / "plda", np.zeros(3), np.eye(3), np.ones(3))
+    write_plda(experiment / "student_frame" / "backend" / "embedding" / "plda", np.zeros(3), np.eye(3), np.ones(3))
+    (experiment / "teacher_t_s0" / "backend" / "frame" / "plda").unlink()
+    found = {
+        record["system"]: (record["deployed_parameters"], record["plda_parameters"])
+        for record in collect(experiment, "synthetic")[0]
+    }
+    assert found == {
+        "teacher_t_s0/frame": (None, None), "teacher_t_s0/segment6": (900 - 2 * 17, 15),
+        "student_label": (150 - 6 * 5, 15), "student_frame": (None, None), "a_student_of_both": (None, None),
+    }  # fmt: skip
+
+
 def test_the_teacher_comes_first_then_students_by_size(experiment):
     systems = list(dict.fromkeys(record["system"] for record in collect(experiment, "synthetic")[0]))
     assert systems == [
@@ -139,6 +172,27 @@ def write_draws(folder, rates, key="k"):
     """The draws of a system, for both lists by PLDA."""
     arrays = {"dev": np.array(key), "eval": np.array(key), "dev/plda": np.array(rates), "eval/plda": np.array(rates)}
     np.savez(folder / "draws.npz", **arrays)
+
+
+def test_pairings_are_compared_with_the_system_itself(experiment, options):
+    folder = experiment / "student_frame" / "scores" / "embedding"
+    figures = json.loads((folder / "metrics.json").read_text())
+    for scoring in figures["eval"]:
+        figures["eval"][scoring]["pairings"] = {"1s": {"eer_percent": 8.8}}
+    (folder / "metrics.json").write_text(json.dumps(figures))
+    own = np.linspace(0.03, 0.05, 50)
+    arrays = {"eval": np.array("k"), "eval/plda": own, "eval/plda/1s": 2 * own}
+    np.savez(folder / "draws.npz", **arrays)
+    records, draws = collect(experiment, "synthetic")
+    compare_pairings(records, draws, options)
+    found = {r["scoring"]: r["pairings"]["1s"] for r in records if "pairings" in r}
+    assert found["plda"] == {
+        "eer_percent": 8.8, "eer_ratio": pytest.approx(2), "eer_ratio_ci": pytest.approx([2, 2]),
+        "eer_ratio_upper": pytest.approx(2),
+    }  # fmt: skip
+    # The draws of the other scoring are gone.
+    assert found["cosine"]["eer_ratio"] == pytest.approx(1) and found["cosine"]["eer_ratio_ci"] is None
+    assert not any("eer_ratio" in record for record in records)
 
 
 def eval_record(experiment, options, system):

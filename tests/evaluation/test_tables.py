@@ -20,6 +20,7 @@ def records(system, role, levels, parameters, eer, **more):
     common = {
         "system": system, "role": role, "teacher": "teacher_t_s0", "levels": levels, "loss": "mse", "seed": 0,
         "parameters": parameters, "reduction_percent": 100 - parameters / 10000,
+        "deployed_parameters": parameters // 2, "plda_parameters": 40_400,
     }  # fmt: skip
     costs = {"mindcf_0.01": 0.5, "mindcf_0.05": 0.25, "actdcf_0.01": 0.525, "actdcf_0.05": 0.26, "min_cllr": 0.1,
              "cllr": 0.11}  # fmt: skip
@@ -50,14 +51,16 @@ def rows_of(lines):
 
 def test_errors_stand_beside_sizes(options):
     assert rows_of(error_table(all_records(), "eval", BEST, options)) == [
-        ["system", "levels", "loss", "seed", "parameters", "smaller by", "EER cosine (%)", "EER plda (%)",
-         "plda: ratio to the teacher's", "no worse"],
-        ["teacher", "frame (best on dev)", "mse", "0", "600,000", "40.0 %", "5.50", "2.75 [2.25, 3.25]", "-", "-"],
-        ["teacher", "segment6", "mse", "0", "900,000", "10.0 %", "6.60", "3.30 [2.80, 3.80]", "-", "-"],
-        ["student", "labels only", "mse", "0", "150,000", "85.0 %", "11.00", "5.50 [5.00, 6.00]",
+        ["system", "levels", "loss", "seed", "parameters", "smaller by", "deployed + PLDA", "EER cosine (%)",
+         "EER plda (%)", "plda: ratio to the teacher's", "no worse"],
+        ["teacher", "frame (best on dev)", "mse", "0", "600,000", "40.0 %", "300,000 + 40,400", "5.50",
+         "2.75 [2.25, 3.25]", "-", "-"],
+        ["teacher", "segment6", "mse", "0", "900,000", "10.0 %", "450,000 + 40,400", "6.60", "3.30 [2.80, 3.80]", "-",
+         "-"],
+        ["student", "labels only", "mse", "0", "150,000", "85.0 %", "75,000 + 40,400", "11.00", "5.50 [5.00, 6.00]",
          "1.02 [0.98, 1.06]", "no"],
-        ["student", "frame+segment6", "mse", "0", "253,000", "74.7 %", "6.16", "3.08 [2.58, 3.58]",
-         "1.02 [0.98, 1.06]", "yes"],
+        ["student", "frame+segment6", "mse", "0", "253,000", "74.7 %", "126,500 + 40,400", "6.16",
+         "3.08 [2.58, 3.58]", "1.02 [0.98, 1.06]", "yes"],
     ]  # fmt: skip
 
 
@@ -74,15 +77,16 @@ def test_costs_have_a_table_of_their_own(options):
 def test_what_a_system_lacks_is_a_dash(options):
     """For instance a system of an earlier run: without intervals, without a scoring, without calibration."""
     kept = [r for r in all_records() if (r["system"], r["scoring"]) != ("student_label_s0", "plda")]
-    new = {"eer_ci", "eer_ratio", "eer_ratio_ci", "eer_ratio_upper", "actdcf_0.01", "actdcf_0.05", "min_cllr", "cllr"}
+    new = {"eer_ci", "eer_ratio", "eer_ratio_ci", "eer_ratio_upper", "actdcf_0.01", "actdcf_0.05", "min_cllr", "cllr",
+           "deployed_parameters", "plda_parameters"}  # fmt: skip
     kept = [{k: v for k, v in r.items() if r["system"] != "student_both_s0" or k not in new} for r in kept]
     rows = rows_of(error_table(kept, "eval", BEST, options))
-    assert rows[3][6:] == ["11.00", "-", "-", "-"] and rows[4][6:] == ["6.16", "3.08", "-", "-"]
+    assert rows[3][7:] == ["11.00", "-", "-", "-"] and rows[4][6:] == ["-", "6.16", "3.08", "-", "-"]
     rows = rows_of(cost_table(kept, "eval", BEST, options))
     assert rows[3][3:] == ["-"] * 6 and rows[4][3:] == ["0.500", "-", "0.250", "-", "-", "-"]
     # A figure without an interval: too few speakers.
     one = {**all_records()[1], "eer_ci": None, "eer_ratio": 1.5, "eer_ratio_ci": None, "eer_ratio_upper": None}
-    assert rows_of(error_table([one], "eval", BEST, options))[1][6:] == ["2.75", "1.50", "-"]
+    assert rows_of(error_table([one], "eval", BEST, options))[1][7:] == ["2.75", "1.50", "-"]
 
 
 def test_seeds_have_a_row_a_student(options):

@@ -6,7 +6,16 @@ import re
 import numpy as np
 import pytest
 import torch
-from small_networks import FEATURES, SMALL, features_of, small_teacher, student_of, teacher_of
+from small_networks import (
+    FEATURES,
+    SMALL,
+    SMALL_STUDENTS,
+    features_of,
+    small_network,
+    small_teacher,
+    student_of,
+    teacher_of,
+)
 
 from xvkd.errors import UserError
 from xvkd.nets.describe import describe
@@ -15,6 +24,7 @@ from xvkd.registry import names
 from xvkd.training.config import load_model_config
 
 LEVELS = ["frame1", "frame2", "frame3", "frame4", "frame5", "frame", "stats", "segment6", "segment7"]
+NETWORKS = [*SMALL, *SMALL_STUDENTS]
 CONTEXTS = {
     "tdnn": [(-2, -1, 0, 1, 2), (-2, 0, 2), (-3, 0, 3), (0,), (0,)],
     "etdnn": [(-2, -1, 0, 1, 2), (0,), (-2, 0, 2), (0,), (-3, 0, 3), (0,), (-4, 0, 4), (0,), (0,), (0,)],
@@ -150,6 +160,50 @@ def test_students_are_as_much_smaller_as_published(conf, levels, parameters, red
     assert 100 * (1 - student.num_parameters() / teacher.num_parameters()) == pytest.approx(reduction, abs=0.05)
 
 
+def described_student(conf, name, output_dim):
+    """What ``conf/students/<name>.yaml`` is with so many outputs."""
+    model, _, features, _ = load_model_config(conf / "students" / f"{name}.yaml", [])
+    record = BuildRecord(STUDENTS, model.network, model.arch, features.dim, output_dim)
+    return describe(build_network(record, name), features.dim)
+
+
+@pytest.mark.parametrize("name", ["dsconv96", "dsconv160", "dsconv256", "redimnet8", "redimnet12", "redimnet16"])
+def test_students_of_other_shapes_cost_what_their_files_say(conf, name):
+    comment = (conf / "students" / f"{name}.yaml").read_text()
+    half = described_student(conf, name, 256)
+    shares = [100 * half.parameters / teacher_of(conf, teacher).num_parameters() for teacher in ("tdnn_half", "tdnn")]
+    assert f"# {half.parameters:,} parameters for 256 outputs ({shares[0]:.1f} % of tdnn_half" in comment
+    deployed = described_student(conf, name, 200)
+    assert f", {shares[1]:.1f} % of tdnn), {deployed.parameters:,} for 200;" in comment
+    assert f"# {deployed.macs / 1e6:.1f} million multiply-accumulates per second" in comment
+    assert 1e5 < half.parameters < 1e6
+
+
+@pytest.mark.parametrize("name", ["dsconv96", "redimnet8"])
+def test_the_smallest_are_deployed_with_fewer_than_120_thousand_parameters(conf, name):
+    assert described_student(conf, name, 200).parameters < 120_000
+
+
+@pytest.mark.parametrize(
+    ("width", "outputs", "base", "output_dim"),
+    [
+        (181, 200, 152, 512), (256, 200, 152, 1500), (342, 200, 152, 3036),
+        (84, 168, 76, 256), (117, 200, 76, 768), (160, 200, 76, 1536),
+    ],
+)  # fmt: skip
+def test_wider_students_spend_what_folding_saves(conf, width, outputs, base, output_dim):
+    """At the size of a narrower one that is not folded, to one percent, as the comments in conf/students say."""
+    comment = (conf / "students" / f"tdnn{width}.yaml").read_text()
+    deployed = described_student(conf, f"tdnn{width}", outputs).parameters
+    whole = described_student(conf, f"tdnn{base}", output_dim).parameters
+    assert deployed == student_of(width, outputs).num_parameters() == pytest.approx(whole, rel=0.01)
+    assert outputs == min(200, 2 * width)
+    more = 100 * (deployed / whole - 1)
+    assert f"What width {base} spends on {output_dim} outputs" in comment
+    assert f"folded to {outputs} outputs (LDA), {deployed:,} parameters" in comment
+    assert f"{abs(more):.1f} % {'more' if more > 0 else 'fewer'} than the {whole:,} of width {base}" in comment
+
+
 def test_levels_have_their_names_and_sizes(conf):
     network = teacher_of(conf, "tdnn")
     assert network.levels == dict(zip(LEVELS, [512] * 4 + [1500, 1500, 3000, 512, 512], strict=True))
@@ -213,11 +267,11 @@ def test_the_shortest_input_is_the_receptive_field():
         network(frames[None, 1:])
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", NETWORKS)
 @torch.no_grad()
 def test_padding_changes_nothing(name):
     """Whatever stands in the padding, an utterance's levels are those that it has alone."""
-    network = small_teacher(name)
+    network = small_network(name)
     shortest, levels = network.min_frames, list(network.levels)
     utterances = features_of(shortest, 60, shortest + 1, shortest + 2, shortest + 7, shortest + 16, 59)
     batch = torch.full((len(utterances), 71, FEATURES), torch.nan)
@@ -231,10 +285,10 @@ def test_padding_changes_nothing(name):
             np.testing.assert_allclose(together[level][row], alone[level][0], rtol=1e-5, atol=1e-5, err_msg=level)
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", NETWORKS)
 @torch.no_grad()
 def test_one_level_alone_is_that_among_all(name):
-    network = small_teacher(name)
+    network = small_network(name)
     (frames,) = features_of(50)
     everything = network(frames[None], levels=list(network.levels))
     for level in network.levels:
@@ -247,10 +301,10 @@ def test_one_level_alone_is_that_among_all(name):
     assert all(torch.equal(everything[alias], everything[level]) for alias, level in network.aliases.items())
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", NETWORKS)
 def test_an_utterance_teaches_every_layer(name):
     """In training the gradient reaches all weights, and the sizes that each level is said to need are those."""
-    network = small_teacher(name).train()
+    network = small_network(name).train()
     network(torch.stack(features_of(50, 50, 50)))[network.output_level].square().sum().backward()
     for parameter, value in network.named_parameters():
         assert value.grad is not None and value.grad.abs().sum() > 0, parameter
@@ -262,10 +316,10 @@ def test_an_utterance_teaches_every_layer(name):
         network.num_parameters("frame99")
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", NETWORKS)
 def test_the_receptive_field_is_what_an_output_frame_sees(name):
     """By the gradient of a frame in the middle; the gates of ECAPA, which see everything, held open."""
-    network = small_teacher(name)
+    network = small_network(name)
     for parameter, value in network.named_parameters():
         if "gates.excite.weight" in parameter:
             torch.nn.init.zeros_(value)
@@ -276,10 +330,10 @@ def test_the_receptive_field_is_what_an_output_frame_sees(name):
     assert int(seen.max() - seen.min()) + 1 == network.receptive_field
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", NETWORKS)
 def test_bfloat16_changes_little(name):
     """Of the levels, which come in float32 nevertheless."""
-    network = small_teacher(name)
+    network = small_network(name)
     features = torch.stack(features_of(80, 80))
     with torch.no_grad():
         exact = network(features, levels=list(network.levels))
@@ -297,3 +351,27 @@ def test_constant_channels_do_not_break_the_statistics():
     stats = network(torch.ones(2, 30, 4), levels=["stats"])["stats"]
     assert torch.isfinite(stats).all()
     np.testing.assert_allclose(stats[:, 8:].numpy(), 1e-5, rtol=0.05)
+
+
+@pytest.mark.parametrize("name", sorted(SMALL))
+def test_further_levels_come_when_they_are_named(name):
+    """Plain statistics of each layer, and its frames; padding has no part in either."""
+    network, (short, long) = small_teacher(name), features_of(50, 64)
+    assert not set(network.further_levels) & set(network.levels)
+    padded = torch.stack([torch.cat([short, torch.full((14, FEATURES), 9.0)]), long])
+    number = len(network.frame_layers)
+    wanted = [level for i in (1, number) for level in (f"frame{i}", f"stats{i}", f"frame{i}.sequence")]
+    batch = network(padded, torch.tensor([50, 64]), [level for level in wanted if "sequence" not in level])
+    for row, features in enumerate((short, long)):
+        alone = network(features[None], levels=wanted)
+        for i in (1, number):
+            frames = alone[f"frame{i}.sequence"][0]
+            expected = torch.cat([frames.mean(dim=0), frames.var(dim=0, unbiased=False).clamp(min=1e-10).sqrt()])
+            np.testing.assert_allclose(alone[f"stats{i}"][0].detach(), expected.detach(), rtol=1e-4, atol=1e-5)
+            np.testing.assert_allclose(batch[f"stats{i}"][row].detach(), expected.detach(), rtol=1e-3, atol=1e-4)
+            assert network.further_levels[f"stats{i}"] == len(expected)
+            assert network.num_parameters(f"stats{i}") == network.num_parameters(f"frame{i}")
+    last = network(long[None], levels=["frame.sequence"])["frame.sequence"]
+    assert torch.equal(last, alone[f"frame{number}.sequence"])
+    with pytest.raises(KeyError):
+        network.num_parameters("stats99")

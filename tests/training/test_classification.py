@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from xvkd.nets.models import STUDENTS, BuildRecord, build_network
-from xvkd.training.classification import SpeakerClassification
+from xvkd.training.classification import SpeakerClassification, make_classifier, read_classifier, save_classifier
 from xvkd.training.objectives import aam, softmax
 
 
@@ -94,3 +94,28 @@ def test_an_embedding_upon_its_speakers_vector_has_a_slope():
     loss.backward()
     assert scores.dtype == torch.float32 and scores[0, 0].item() == pytest.approx(16, abs=1e-5)
     assert torch.isfinite(embedding.grad).all() and torch.isfinite(classifier.weight.grad).all()
+
+
+@pytest.mark.parametrize(("kind", "options"), [("softmax", softmax.Config("softmax", 0.1)), ("aam", AAM)])
+def test_a_finished_classifier_is_read_as_it_was(tmp_path, kind, options):
+    torch.manual_seed(0)
+    network = build_network(BuildRecord(STUDENTS, "tdnn", {"width": 6}, 4, 5), "toy")
+    classifier = make_classifier(kind, options, 5, 3)
+    for _ in range(3):
+        classifier.scores(2 + torch.randn(8, 5))  # BatchNorm has seen something
+    save_classifier(tmp_path, classifier.eval(), options, network, ["ann", "bob", "cy"])
+    found, embedding = read_classifier(tmp_path), torch.randn(4, 5)
+    assert found.level == "embedding" and found.speakers == ["ann", "bob", "cy"]
+    assert torch.equal(found.classifier.scores(embedding), classifier.scores(embedding))
+    assert [path.name for path in tmp_path.iterdir()] == ["classifier.safetensors"]
+
+
+def test_scores_have_no_margin():
+    torch.manual_seed(0)
+    classifier, embedding, labels = aam.Classifier(AAM, 5, 4), torch.randn(6, 5), torch.tensor([3, 1, 0, 0, 2, 1])
+    classifier.fix_margin(0.0)
+    plain = classifier.scores(embedding)
+    classifier.fix_margin(0.3)
+    assert torch.equal(classifier.scores(embedding), plain)
+    loss, scores = classifier(embedding, labels)
+    assert torch.equal(scores, plain) and torch.equal(loss, classifier.loss(plain, labels))

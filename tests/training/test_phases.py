@@ -10,7 +10,10 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from toy_training import SPEAKERS, UTTERANCES, assert_same_weights, make_task, train, utterances
 
-from xvkd.distillation.targets import LossConfig, Targets
+from xvkd import config
+from xvkd.distillation.config import LossConfig
+from xvkd.distillation.sources import Dumped
+from xvkd.distillation.targets import TargetMap, Targets
 from xvkd.distillation.task import Distillation
 from xvkd.nets.extraction import ExtractionConfig
 from xvkd.training.config import FineTuningConfig
@@ -104,13 +107,14 @@ def test_fine_tuning_begins_with_the_best_weights(tmp_path, make_config):
     assert began[0] and not any(began[1:]) and same(task.network, seen.seen[4])
 
 
-def test_a_student_that_is_distilled_has_a_development_set_too(tmp_path, make_config):
+def test_a_student_that_is_distilled_has_a_development_set_too(conf, tmp_path, make_config):
     frames = utterances()
     speakers = {name: f"s{number % 3}" for number, name in enumerate(frames)}
     development = DevelopmentSet(frames, speakers, 12, 40, ExtractionConfig(15, 100, 1000, 100), "dev")
     values = np.eye(SPEAKERS, 6, dtype=np.float32)[np.arange(UTTERANCES) % SPEAKERS]
-    targets = Targets(values, [(6, 1.0)], np.ones(6), np.zeros(6))
-    task = Distillation(make_task().network, targets, LossConfig({"mse": 1.0}, {"default": 1.0}, "none", 0, False))
+    targets = Targets(values, [(6, 1.0)], [TargetMap(np.zeros(6), np.ones(6), None, False)])
+    loss = config.load(LossConfig, conf / "losses" / "mse.yaml")
+    task = Distillation(make_task().network, Dumped(targets, np.arange(UTTERANCES)), targets.blocks, loss)
     train(tmp_path, make_config(epochs=40, dev_every=20, learning_rate=0.03), task, development=development)
     eers = column(tmp_path, "dev_eer_percent")
     assert [eer is not None for eer in eers] == ([False] * 19 + [True]) * 2

@@ -64,7 +64,7 @@ def test_a_finished_run_can_be_loaded_and_says_what_it_is(train, write_data_dir,
     assert same(network.state_dict(), weights)
     assert (record["role"], record["loss"], record["seed"]) == ("teacher", "softmax", 0)
     assert record["parameters"] == network.num_parameters()
-    assert record["levels"]["stats"] == {"size": 16, "parameters": network.num_parameters("stats")}
+    assert record["levels"]["stats"] == {"size": 16, "parameters": network.num_parameters("stats"), "fan_in": None}
     assert record["input"]["cmn_window"] == 300 and record["features"]["num_ceps"] == 30
     assert record["training"]["chunk_frames"] == 20 and record["vad"]["vad_frames_context"] == 2
 
@@ -263,3 +263,21 @@ def test_a_development_set(train, make_setup, write_data_dir, tmp_path):
         make_setup(data, changes=patient)
     with pytest.raises(UserError, match="nowhere: no such data directory"):
         make_setup(data, changes=patient, dev=tmp_path / "nowhere")
+
+
+def test_utterances_without_labels(make_setup, write_data_dir, conf):
+    """Their speakers have no number; those that are known are numbered as if the others were not there."""
+    data, more = write_data_dir(features_of("bd")), write_data_dir(features_of("ace"), name="more")
+    args = training_parser("", "teachers").parse_args(
+        ["--config", str(conf / "teachers" / "tdnn.yaml"), "--seed", "0", "--data-dir", str(data), "x"]
+    )
+    setup = TrainingSetup(args, [str(more)])
+    assert dict(zip(setup.utterances, setup.speakers.tolist(), strict=True)) == {
+        "b-0": 0, "b-1": 0, "d-0": 1, "d-1": 1, **{f"{name}-{number}": -1 for name in "ace" for number in range(2)},
+    }  # fmt: skip
+    setup.keep(np.array([2, 3, 4, 9]))
+    assert setup.utterances == ["d-0", "d-1", "a-0", "e-1"] and setup.speakers.tolist() == [0, 0, -1, -1]
+    classifier, labels = setup.classifier(5)
+    assert classifier.affine.weight.shape == (1, 5) and labels.tolist() == [0, 0, -1, -1]
+    classifier, labels = setup.classifier(5, ["c", "d", "e"])
+    assert classifier.affine.weight.shape == (3, 5) and labels.tolist() == [1, 1, -1, -1]

@@ -53,7 +53,7 @@ def test_an_objective_and_values_that_replace_its_own(conf):
         ("training.patience=2", r"patience: 2 counts evaluations, and dev_every: 0 makes none"),
         ("training.patience=2 training.dev_every=1 training.average_epochs=2",
          r"average_epochs: 2 is impossible with patience"),
-        ("training.average_epochs=13", r"average_epochs: 13 is more than the 12 epochs that there are"),
+        ("training.average_epochs=25", r"average_epochs: 25 is more than the 24 epochs that there are"),
         ("training.average_epochs=3 training.fine_tuning.epochs=2", r"average_epochs: 3 is more than the 2 epochs"),
         ("training.spec_augment.time_masks=1", r"time_masks: 1 hides nothing with time_mask_frames: 0"),
         ("training.spec_augment.time_masks=1 training.spec_augment.time_mask_frames=300",

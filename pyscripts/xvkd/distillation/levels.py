@@ -1,12 +1,14 @@
-"""Sets of levels: their names and their embeddings."""
+"""Sets of levels, of one teacher or of several: their names and their embeddings."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from xvkd.errors import UserError
 from xvkd.kaldi.archives import read_vectors
+from xvkd.nets.network import SEQUENCE
 
 
 def parse_levels(text: str) -> list[str]:
@@ -21,6 +23,49 @@ def parse_levels(text: str) -> list[str]:
     return levels
 
 
+@dataclass(frozen=True)
+class Level:
+    """A level of one of the teachers.
+
+    Attributes:
+        text: as it was written.
+        teacher: number of the teacher.
+        name: of the level.
+    """
+
+    text: str
+    teacher: int
+    name: str
+
+    @property
+    def is_sequence(self) -> bool:
+        """Whether it is frame by frame, and so never dumped."""
+        return self.name.endswith(SEQUENCE)
+
+
+def levels_of(text: str, teachers: Sequence[str]) -> list[Level]:
+    """Finds the teachers of a set of levels, for instance of ``tdnn:frame+ecapa:segment6``.
+
+    Args:
+        text: a level without a teacher's name is of the first.
+        teachers: their names.
+
+    Raises:
+        UserError: an empty or repeated level, or no such teacher.
+    """
+    levels = []
+    for part in parse_levels(text):
+        teacher, colon, name = part.rpartition(":")
+        if colon and teacher not in filter(None, teachers):
+            raise UserError(
+                f"levels '{text}': no teacher '{teacher}'; give --teacher {teacher}=MODEL (there are: "
+                f"{', '.join(filter(None, teachers)) or 'none'})"
+            )
+        levels.append(Level(part, teachers.index(teacher) if colon else 0, name))
+    parse_levels("+".join(f"{level.teacher}:{level.name}" if level.name else "" for level in levels))
+    return levels
+
+
 def level_names(folder: str | Path) -> list[str]:
     """The levels of which a folder has embeddings: its ``<level>.scp`` files, but for parts (``x.1.scp``)."""
     stems = sorted(path.stem for path in Path(folder).glob("*.scp"))
@@ -28,8 +73,8 @@ def level_names(folder: str | Path) -> list[str]:
     return [stem for stem in stems if not set(stem) & set(".+: ")]
 
 
-def read_levels(folders: Sequence[str | Path], levels: list[str]) -> tuple[list[str], list[np.ndarray]]:
-    """Reads the embeddings of several levels.
+def read_levels(folders: Sequence[str | Path], levels: Sequence[str]) -> tuple[list[str], list[np.ndarray]]:
+    """Reads the embeddings of several levels of one teacher.
 
     Args:
         folders: each holds ``<level>.scp`` of a set.
@@ -58,3 +103,34 @@ def read_levels(folders: Sequence[str | Path], levels: list[str]) -> tuple[list[
             found.append(vectors)
         names += utterances or []
     return names, [np.concatenate(found) for found in parts]
+
+
+class Embeddings:
+    """The embeddings of levels of one or several teachers.
+
+    Args:
+        levels: none of them a sequence.
+        folders: of each teacher, one that holds ``<level>.scp`` for each set.
+
+    Raises:
+        UserError: as :func:`read_levels`.
+    """
+
+    def __init__(self, levels: Sequence[Level], folders: Sequence[Sequence[Path]]) -> None:
+        self._rows: list[dict[str, int]] = []  # of each teacher
+        self._arrays: dict[Level, tuple[int, np.ndarray]] = {}
+        for number, teacher in enumerate(sorted({level.teacher for level in levels})):
+            own = [level for level in levels if level.teacher == teacher]
+            names, arrays = read_levels(folders[teacher], [level.name for level in own])
+            self._rows.append({name: row for row, name in enumerate(names)})
+            self._arrays |= {level: (number, array) for level, array in zip(own, arrays, strict=True)}
+
+    def __contains__(self, utterance: object) -> bool:
+        """Whether all teachers have embeddings of an utterance."""
+        return all(utterance in rows for rows in self._rows)
+
+    def take(self, level: Level, utterances: Sequence[str]) -> np.ndarray:
+        """A level of some utterances, float32 (utterances, size)."""
+        number, array = self._arrays[level]
+        rows = self._rows[number]
+        return array[[rows[utterance] for utterance in utterances]]

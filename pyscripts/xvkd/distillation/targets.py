@@ -1,4 +1,4 @@
-"""What a student regresses: the teacher's levels, normalised and perhaps projected.
+"""What a student regresses: the teachers' levels, normalised and perhaps projected.
 
 Each dimension is normalised by its mean and variance over the training set. Without a projection
 the student's last layer takes the inverse in when training ends, so that a student of ``segment6``
@@ -12,30 +12,61 @@ import numpy as np
 
 from xvkd.backend.statistics import is_constant
 from xvkd.backend.transforms import apply_affine, estimate_lda, estimate_pca, length_normalise
-from xvkd.config import choices, limits
+from xvkd.distillation.config import LossConfig
 
 
-@dataclass
-class LossConfig:
-    """Schema of ``conf/losses/*.yaml``."""
+@dataclass(frozen=True, eq=False)
+class TargetMap:
+    """From embeddings to targets: normalises each dimension, then projects, then scales to the length sqrt(dim).
 
-    terms: dict[str, float] = limits(0.0)  # module of xvkd.distillation.losses -> weight
-    level_weights: dict[str, float] = limits(0.0)  # level -> weight; "default" for those not named
-    projection: str = choices("none", "pca", "lda")
-    projection_dim: int = limits(0)  # at most so many dimensions; 0 without a projection
-    length_normalise: bool  # targets (after the projection) to the length sqrt(dim)
+    Attributes:
+        mean: (size,) and
+        deviation: (size,) standard deviation of the embeddings.
+        projection: (dim, size + 1) affine, the offset in the last column; None: none.
+        length_normalise: whether the length is normalised.
+    """
 
-    def validate(self) -> str | None:
-        """Says what is impossible in the combination of options."""
-        if not any(self.terms.values()):
-            return "terms: at least one loss needs a weight above 0"
-        if "default" not in self.level_weights:
-            return "level_weights: 'default' is missing, the weight of the levels that are not named"
-        if (self.projection == "none") != (self.projection_dim == 0):
-            return "projection_dim must be 0 without a projection, and at least 1 with one"
-        if self.projection != "none" and set(self.level_weights) != {"default"}:
-            return "level_weights: a projection mixes the levels, so that only 'default' can have a weight"
-        return None
+    mean: np.ndarray
+    deviation: np.ndarray
+    projection: np.ndarray | None
+    length_normalise: bool
+
+    @classmethod
+    def estimate(
+        cls, embeddings: np.ndarray, speakers: np.ndarray, config: LossConfig, pca_dim: int
+    ) -> "TargetMap":
+        """Estimates it from embeddings, float64 (utterances, size); the rest as :func:`make_targets`."""
+        mean, deviation = embeddings.mean(axis=0), embeddings.std(axis=0)
+        plain = cls(mean, deviation, None, False)
+        projection = None
+        if config.projection == "lda":
+            known = speakers >= 0
+            values = plain.normalise(embeddings[known])
+            projection = estimate_lda(values, speakers[known], config.projection_dim, 0.0, pca_dim)
+        elif config.projection == "pca":
+            projection = estimate_pca(plain.normalise(embeddings), config.projection_dim)
+        return cls(mean, deviation, projection, config.length_normalise)
+
+    @property
+    def divisor(self) -> np.ndarray:
+        """(size,): a dimension that never varies (a dead unit) has nothing to teach, and stays at zero."""
+        return np.where(is_constant(self.deviation, self.mean), 1.0, self.deviation)
+
+    @property
+    def keeps_space(self) -> bool:
+        """Whether a scale and a shift of each dimension lead back to the embeddings."""
+        return self.projection is None and not self.length_normalise
+
+    def normalise(self, embeddings: np.ndarray) -> np.ndarray:
+        """(N, size) -> the same, each dimension with mean 0 and variance 1."""
+        return (embeddings - self.mean) / self.divisor
+
+    def __call__(self, embeddings: np.ndarray) -> np.ndarray:
+        """float64 (N, size) -> float64 (N, dim)."""
+        values = self.normalise(embeddings)
+        if self.projection is not None:
+            values = apply_affine(self.projection, values)
+        return length_normalise(values) if self.length_normalise else values
 
 
 @dataclass
@@ -45,19 +76,39 @@ class Targets:
     Attributes:
         values: float32 (utterances, dim).
         blocks: size and weight of each block of dimensions over which a loss is averaged.
-        scale: (dim,) and
-        shift: (dim,): ``embedding = values * scale + shift`` gives the teacher's own space; ones and
-            zeros with a projection or length normalisation.
+        maps: by which they were made: one of all levels side by side, or one of each level.
     """
 
     values: np.ndarray
     blocks: list[tuple[int, float]]
-    scale: np.ndarray
-    shift: np.ndarray
+    maps: list[TargetMap]
+
+    @property
+    def keeps_space(self) -> bool:
+        """Whether ``values * scale + shift`` leads back to the teacher's own space."""
+        return all(part.keeps_space for part in self.maps)
+
+    @property
+    def scale(self) -> np.ndarray:
+        """(dim,); ones where nothing leads back."""
+        return np.concatenate([part.deviation for part in self.maps]) if self.keeps_space else np.ones(self.dim)
+
+    @property
+    def shift(self) -> np.ndarray:
+        """(dim,); zeros where nothing leads back."""
+        return np.concatenate([part.mean for part in self.maps]) if self.keeps_space else np.zeros(self.dim)
+
+    @property
+    def dim(self) -> int:
+        """Dimensions of a target."""
+        return self.values.shape[1]
 
     def normalisation(self) -> tuple[np.ndarray, np.ndarray]:
         """Scale and shift of the inverse, from the teacher's own space to the targets'."""
-        inverse = np.where(is_constant(self.scale, self.shift), 0.0, 1 / np.maximum(self.scale, np.finfo(float).tiny))
+        if not self.keeps_space:
+            return self.scale, self.shift
+        constant = np.concatenate([is_constant(part.deviation, part.mean) for part in self.maps])
+        inverse = np.where(constant, 0.0, 1 / np.maximum(self.scale, np.finfo(float).tiny))
         return inverse, -self.shift * inverse
 
 
@@ -69,26 +120,19 @@ def make_targets(
     Args:
         levels: names of the levels.
         embeddings: (utterances, size) each.
-        speakers: (utterances,) index of the speaker; only LDA reads it.
+        speakers: (utterances,) index of the speaker, -1 where none is known; only LDA reads it.
         config: normalisation, projection and weights.
         pca_dim: levels with more dimensions go through a PCA to so many before LDA.
     """
-    joined = np.concatenate(embeddings, axis=1).astype(np.float64)
-    shift = joined.mean(axis=0)
-    scale = joined.std(axis=0)
-    # A dimension that never varies (a dead unit) has nothing to teach: it stays at zero.
-    values = (joined - shift) / np.where(is_constant(scale, shift), 1.0, scale)
-    weights = [config.level_weights.get(level, config.level_weights["default"]) for level in levels]
-    blocks = [(part.shape[1], weight) for part, weight in zip(embeddings, weights, strict=True)]
-    if config.projection != "none":
-        if config.projection == "lda":
-            transform = estimate_lda(values, speakers, config.projection_dim, 0.0, pca_dim)
-        else:
-            transform = estimate_pca(values, config.projection_dim)
-        values = apply_affine(transform, values)
-        blocks = [(values.shape[1], config.level_weights["default"])]
-    if config.length_normalise:
-        values = length_normalise(values)
-    if config.projection != "none" or config.length_normalise:
-        scale, shift = np.ones(values.shape[1]), np.zeros(values.shape[1])
-    return Targets(values.astype(np.float32), blocks, scale, shift)
+    maps, parts = [], []
+    for group in [embeddings] if config.joint else [[part] for part in embeddings]:
+        joined = np.concatenate(group, axis=1).astype(np.float64)
+        maps.append(TargetMap.estimate(joined, speakers, config, pca_dim))
+        parts.append(maps[-1](joined).astype(np.float32))
+    values = np.concatenate(parts, axis=1)
+    if config.joint and config.projection != "none":
+        blocks = [(values.shape[1], config.level_weights["default"])]  # a projection mixes the levels
+    else:
+        of_levels = embeddings if config.joint else parts
+        blocks = [(part.shape[1], config.weight_of(level)) for level, part in zip(levels, of_levels, strict=True)]
+    return Targets(values, blocks, maps)

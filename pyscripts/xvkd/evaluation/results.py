@@ -8,14 +8,19 @@ from typing import Any
 import numpy as np
 import yaml
 
+from xvkd.backend.backend import PLDA
+from xvkd.backend.folding import deployed_parameters, plda_parameters
+from xvkd.backend.plda import Plda
 from xvkd.errors import UserError
 from xvkd.evaluation.bootstrap import Comparison
 from xvkd.evaluation.report import EvaluationConfig
 from xvkd.evaluation.system import METRICS, SCATTER, read_draws
+from xvkd.kaldi.plda_format import read_plda
 
 Record = dict[str, Any]
-# (system, list, scoring) -> the bootstrap's key and the EER, a fraction, of each draw.
-AllDraws = dict[tuple[str, str, str], tuple[str, np.ndarray]]
+# (system, list, scoring), or (system, list, scoring, pairing) -> the bootstrap's key and the EER, a fraction, of each
+# draw.
+AllDraws = dict[tuple[str, ...], tuple[str, np.ndarray]]
 
 
 def collect(experiment: str | Path, corpus: str) -> tuple[list[Record], AllDraws]:
@@ -26,11 +31,11 @@ def collect(experiment: str | Path, corpus: str) -> tuple[list[Record], AllDraws
         corpus: its name.
 
     Returns:
-        records with ``corpus``, ``system``, ``role``, ``teacher``, ``levels``, ``loss``, ``parameters``,
-        ``teacher_parameters``, ``reduction_percent``, ``seed``, ``set``, ``scoring`` and the figures of
-        ``metrics.json``; teachers first, then by size. Those of the list that is named as its set have
-        ``scatter``, what ``scatter.json`` tells of speakers that were ``seen`` in training and, ``unseen``, of the
-        set's. And the draws of their bootstrap.
+        records with ``corpus``, ``system``, ``role``, ``teacher``, ``levels``, ``loss``, ``network``, ``unlabelled``,
+        ``parameters``, ``teacher_parameters``, ``reduction_percent``, ``deployed_parameters``, ``plda_parameters``,
+        ``seed``, ``set``, ``scoring`` and the figures of ``metrics.json``; teachers first, then by size. Those of the
+        list that is named as its set have ``scatter``, what ``scatter.json`` tells of speakers that were ``seen`` in
+        training and, ``unseen``, of the set's. And the draws of their bootstrap.
 
     Raises:
         UserError: no model has scores, or a model's config.yaml or figures are damaged.
@@ -78,14 +83,36 @@ def _system(folder: Path, level: str, corpus: str) -> Record:
         "teacher": teacher,
         "levels": config["distilled"] if student else [level],
         "loss": config["loss"],
+        # The kind of network; "" where only embeddings were left.
+        "network": (config.get("build") or {}).get("network", ""),
+        "unlabelled": config.get("unlabelled", {}).get("sets", []),
         "parameters": parameters,
         "teacher_parameters": whole,
         # What the teacher needs to give these levels; None for a student of labels.
         "teacher_level_parameters": config.get("teacher_level_parameters") if student else parameters,
         # A teacher from elsewhere may have left its embeddings only.
         "reduction_percent": None if None in (parameters, whole) else round(100 * (1 - parameters / whole), 2),
+        **_deployed(folder, level, config),
         "seed": config["seed"],
     }
+
+
+def _deployed(folder: Path, level: str, config: Record) -> Record:
+    """Parameters of the network with mean and LDA folded into its last layer, and those of PLDA.
+
+    None without a back end, or of a network whose layers are not known (an ONNX file, embeddings only) or were not
+    recorded (by an earlier version).
+    """
+    found: Record = {"deployed_parameters": None, "plda_parameters": None}
+    about = config.get("levels", {}).get(level, {})
+    model = folder / "backend" / level / PLDA
+    if "fan_in" in about and model.exists():
+        plda = Plda(*read_plda(model))
+        found["deployed_parameters"] = deployed_parameters(
+            about["parameters"], about["size"], about["fan_in"], len(plda.mean)
+        )  # fmt: skip
+        found["plda_parameters"] = plda_parameters(plda)
+    return found
 
 
 def _order(record: Record) -> tuple[Any, ...]:
@@ -126,8 +153,20 @@ def compare_with_teachers(
         if record["role"] == "student" and other is not None:
             found = _compare([(record, other)], draws, config)
             record["compared_with"] = other["system"]
-            record["eer_ratio"], record["eer_ratio_ci"] = found.ratio, found.interval
-            record["eer_ratio_upper"] = found.upper
+            record |= _ratio(found)
+
+
+def compare_pairings(records: list[Record], draws: AllDraws, config: EvaluationConfig) -> None:
+    """Compares each pairing of a system with the system as it is, list by list and scoring by scoring.
+
+    Args:
+        records: each of their ``pairings`` gets ``eer_ratio``, ``eer_ratio_ci`` and ``eer_ratio_upper``.
+        draws: of the bootstrap.
+        config: the intervals' confidence.
+    """
+    for record in records:
+        for name, figures in record.get("pairings", {}).items():
+            figures |= _ratio(_compare([({**record, **figures, "pairing": name}, record)], draws, config))
 
 
 def compare_over_seeds(
@@ -163,8 +202,13 @@ def no_worse(upper: float | None, config: EvaluationConfig) -> bool | None:
     return None if upper is None else upper < config.no_worse_ratio
 
 
-def _key(record: Record) -> tuple[str, str, str]:
-    return record["system"], record["set"], record["scoring"]
+def _key(record: Record) -> tuple[str, ...]:
+    pairing = [record["pairing"]] if "pairing" in record else []
+    return record["system"], record["set"], record["scoring"], *pairing
+
+
+def _ratio(found: Comparison) -> Record:
+    return {"eer_ratio": found.ratio, "eer_ratio_ci": found.interval, "eer_ratio_upper": found.upper}
 
 
 def _compare(pairs: list[tuple[Record, Record]], draws: AllDraws, config: EvaluationConfig) -> Comparison:

@@ -17,8 +17,8 @@ from xvkd.evaluation.metrics import ErrorCurve
 from xvkd.evaluation.report import EvaluationConfig, Figures, report, report_calibrated
 from xvkd.kaldi.files import atomic_write
 
-# (list, scoring) -> the bootstrap's key and the EER, a fraction, of each draw.
-Draws = dict[tuple[str, str], tuple[str, np.ndarray]]
+# (list, scoring), or (list, scoring, pairing) -> the bootstrap's key and the EER, a fraction, of each draw.
+Draws = dict[tuple[str, ...], tuple[str, np.ndarray]]
 METRICS, SCATTER, CALIBRATION, DET, DRAWS = (
     "metrics.json", "scatter.json", "calibration.json", "det.tsv", "draws.npz"
 )  # fmt: skip
@@ -58,9 +58,7 @@ class SystemReport:
         Raises:
             UserError: target or nontarget trials are missing, or a score is NaN.
         """
-        figures, curve = report(scores, target, self.config)
-        rates = bootstrap.eer(scores)
-        figures["eer_ci"] = interval(100 * rates, self.config.confidence)
+        figures, curve = self._report((name, scoring), scores, target, bootstrap)
         if data_set == self.config.dev_set:
             self.calibrations.setdefault(name, {})[scoring] = Calibration.train(
                 scores[target], scores[~target], self.config.calibration_prior
@@ -76,11 +74,33 @@ class SystemReport:
             figures["conditions"] = conditions.report(scores, intervals=scoring == self.config.primary_scoring)
         self.figures.setdefault(name, {})[scoring] = figures
         self.curves[name, scoring] = curve
-        # As many digits as comparisons need, in half the space.
-        self.draws[f"{name}/{scoring}"] = rates.astype(np.float32)
-        self.draws[name] = np.array(bootstrap.key)
-        logging.info("%s, %s: EER %.2f %%", name, scoring, figures["eer_percent"])
         return figures
+
+    def add_pairing(
+        self, name: str, pairing: str, scoring: str, scores: np.ndarray, target: np.ndarray, bootstrap: SpeakerBootstrap
+    ) -> None:
+        """Adds what another pairing (``evaluation.pairing``) makes of a list to the figures of a scoring that it has.
+
+        Args:
+            name: the list, which ``add`` was told of.
+            pairing: the pairing's name.
+            scoring: what made the scores; also ``scores``, ``target`` and ``bootstrap`` as for ``add``.
+        """
+        figures, _ = self._report((name, scoring, pairing), scores, target, bootstrap)
+        self.figures[name][scoring].setdefault("pairings", {})[pairing] = figures
+
+    def _report(
+        self, key: tuple[str, ...], scores: np.ndarray, target: np.ndarray, bootstrap: SpeakerBootstrap
+    ) -> tuple[Figures, ErrorCurve]:
+        """``report`` with the EER's interval; keeps the draws."""
+        figures, curve = report(scores, target, self.config)
+        rates = bootstrap.eer(scores)
+        figures["eer_ci"] = interval(100 * rates, self.config.confidence)
+        # As many digits as comparisons need, in half the space.
+        self.draws["/".join(key)] = rates.astype(np.float32)
+        self.draws[key[0]] = np.array(bootstrap.key)
+        logging.info("%s: EER %.2f %%", ", ".join(key), figures["eer_percent"])
+        return figures, curve
 
     def save(self, folder: Path) -> tuple[str, ...]:
         """Writes what was added: figures, calibrations, points of the DET curves, the EER of each draw.

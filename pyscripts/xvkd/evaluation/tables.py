@@ -20,16 +20,17 @@ def error_table(records: list[Record], name: str, best: Mapping[str, str], confi
     """
     primary = config.primary_scoring
     scorings = list(dict.fromkeys(record["scoring"] for record in records if record["set"] == name))
-    header = ["system", "levels", "loss", "seed", "parameters", "smaller by"]
+    header = ["system", "levels", "loss", "seed", "parameters", "smaller by", "deployed + PLDA"]
     header += [f"EER {scoring} (%)" for scoring in scorings]
     header += [f"{primary}: ratio to the teacher's", "no worse"]
     rows = []
     for by_scoring in _by_system(records, name):
         record = next(iter(by_scoring.values()))
         row = [
-            record["role"], _levels(record, best, config), record["loss"], str(record["seed"]),
+            _kind(record), _levels(record, best, config), record["loss"], str(record["seed"]),
             NOTHING if record["parameters"] is None else f"{record['parameters']:,}",
             NOTHING if record["reduction_percent"] is None else f"{record['reduction_percent']:.1f} %",
+            _deployed(record),
         ]  # fmt: skip
         for scoring in scorings:
             one = by_scoring.get(scoring, {})
@@ -37,7 +38,7 @@ def error_table(records: list[Record], name: str, best: Mapping[str, str], confi
         one = by_scoring.get(primary, {})
         row += _comparison(one.get("eer_ratio"), one.get("eer_ratio_ci"), one.get("eer_ratio_upper"), config)
         rows.append(row)
-    return _markdown(header, rows, left=3)
+    return markdown(header, rows, left=3)
 
 
 def cost_table(records: list[Record], name: str, best: Mapping[str, str], config: EvaluationConfig) -> list[str]:
@@ -51,11 +52,11 @@ def cost_table(records: list[Record], name: str, best: Mapping[str, str], config
     for by_scoring in _by_system(records, name):
         record = next(iter(by_scoring.values()))
         one = by_scoring.get(config.primary_scoring, {})
-        row = [f"{record['role']}, {_levels(record, best, config)}", record["loss"], str(record["seed"])]
+        row = system_cells(record, best, config)
         for least, actual in pairs:
             row += [_figure(one, least, 3), _figure(one, actual, 3)]
         rows.append(row)
-    return _markdown(header, rows, left=2)
+    return markdown(header, rows, left=2)
 
 
 def condition_table(
@@ -66,11 +67,7 @@ def condition_table(
 
     Arguments as for ``error_table``.
     """
-    chosen = [
-        record for record in records
-        if (record["set"], record["scoring"]) == (name, config.primary_scoring)
-        and (record["role"] == "student" or best.get(record["teacher"]) == record["system"])
-    ]  # fmt: skip
+    chosen = chosen_records(records, name, best, config)
     found = [record.get("conditions", {}) for record in chosen]
     classes = list(dict.fromkeys((condition, one) for each in found for condition in each for one in each[condition]))
     if not classes:
@@ -82,10 +79,9 @@ def condition_table(
     counts = [f"{target:,} + {both - target:,}" for target, both in zip(targets, trials, strict=True)]
     rows = [["trials: target + nontarget", "", "", *counts]]
     for record, row in zip(chosen, figures, strict=True):
-        cells = [_figure(one, "eer_percent", 2) + _interval(one.get("eer_ci")) for one in row]
-        rows.append([f"{record['role']}, {_levels(record, best, config)}", record["loss"], str(record["seed"]), *cells])
+        rows.append([*system_cells(record, best, config), *(with_interval(one, "eer_percent") for one in row)])
     header = ["system", "loss", "seed", *(f"SNR {one}" if condition == "snr" else one for condition, one in classes)]
-    return _markdown(header, rows, left=2)
+    return markdown(header, rows, left=2)
 
 
 def scatter_table(records: list[Record], config: EvaluationConfig) -> list[str]:
@@ -108,12 +104,12 @@ def scatter_table(records: list[Record], config: EvaluationConfig) -> list[str]:
     rows = []
     for sets in levels.values():
         record = next(iter(sets.values()))
-        row = [record["teacher"], record["levels"][0], _ratio(record["scatter"]["seen"], "ratio")]
+        row = [record["teacher"], record["levels"][0], with_interval(record["scatter"]["seen"], "ratio")]
         for name in names:
             about = sets.get(name, {}).get("scatter", {}).get("unseen", {})
-            row += [_ratio(about, "ratio"), _ratio(about, "quotient")]
+            row += [with_interval(about, "ratio"), with_interval(about, "quotient")]
         rows.append(row)
-    return _markdown(header, rows, left=2) if rows else []
+    return markdown(header, rows, left=2) if rows else []
 
 
 def seed_table(
@@ -133,7 +129,23 @@ def seed_table(
             rates = ", ".join(f"{record['eer_percent']:.2f}" for record in group)
             row = [_levels(group[0], {}, config), group[0]["loss"], str(len(group)), rates]
             rows.append(row + _comparison(found.ratio, found.interval, found.upper, config))
-    return _markdown(header, rows, left=2) if rows else []
+    return markdown(header, rows, left=2) if rows else []
+
+
+def chosen_records(
+    records: list[Record], name: str, best: Mapping[str, str], config: EvaluationConfig
+) -> list[Record]:  # fmt: skip
+    """Those of the trial list ``name`` and the primary scoring, of the best level of each teacher and each student."""
+    return [
+        record for record in records
+        if (record["set"], record["scoring"]) == (name, config.primary_scoring)
+        and (record["role"] == "student" or best.get(record["teacher"]) == record["system"])
+    ]  # fmt: skip
+
+
+def system_cells(record: Record, best: Mapping[str, str], config: EvaluationConfig) -> list[str]:
+    """What a system is called in the three columns system, loss and seed."""
+    return [f"{_kind(record)}, {_levels(record, best, config)}", record["loss"], str(record["seed"])]
 
 
 def _by_system(records: list[Record], name: str) -> list[dict[str, Record]]:
@@ -147,7 +159,22 @@ def _by_system(records: list[Record], name: str) -> list[dict[str, Record]]:
 
 def _levels(record: Record, best: Mapping[str, str], config: EvaluationConfig) -> str:
     mark = f" (best on {config.dev_set})" if best.get(record["teacher"]) == record["system"] else ""
+    further = record.get("unlabelled", [])
+    # Copies of a set go without saying.
+    further = [name for name in further if not any(name.startswith(f"{other}_") for other in further)]
+    if further:
+        mark += ", also on " + ", ".join(name.removeprefix("distill_") for name in further)
     return ("+".join(record["levels"]) or "labels only") + mark
+
+
+def _kind(record: Record) -> str:
+    """Teacher or student, and the kind of network where it is known."""
+    return f"{record['role']} {record.get('network', '')}".rstrip()
+
+
+def _deployed(record: Record) -> str:
+    sizes = record.get("deployed_parameters"), record.get("plda_parameters")
+    return NOTHING if None in sizes else f"{sizes[0]:,} + {sizes[1]:,}"
 
 
 def _figure(record: Record, key: str, digits: int) -> str:
@@ -155,8 +182,9 @@ def _figure(record: Record, key: str, digits: int) -> str:
     return NOTHING if value is None else f"{value:.{digits}f}"
 
 
-def _ratio(about: Record, key: str) -> str:
-    return _figure(about, key, 2) + _interval(about.get(f"{key}_ci"))
+def with_interval(about: Record, key: str) -> str:
+    """A figure and, if it has one, its interval: that of ``eer_percent`` is ``eer_ci``."""
+    return _figure(about, key, 2) + _interval(about.get(f"{key.removesuffix('_percent')}_ci"))
 
 
 def _interval(ends: list[float] | None) -> str:
@@ -176,7 +204,7 @@ def _title(key: str) -> str:
     return key.replace("dcf_", "DCF ").replace("min_cllr", "minCllr").replace("cllr", "Cllr")
 
 
-def _markdown(header: list[str], rows: list[list[str]], left: int) -> list[str]:
+def markdown(header: list[str], rows: list[list[str]], left: int) -> list[str]:
     """The lines of a table whose first columns are words, ``left`` of them, and the others numbers."""
     rule = "|" + "---|" * left + "---:|" * (len(header) - left)
     return ["| " + " | ".join(header) + " |", rule, *("| " + " | ".join(row) + " |" for row in rows)]

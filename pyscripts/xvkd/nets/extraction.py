@@ -1,7 +1,9 @@
-"""Embeddings of whole utterances, any number of levels in one forward pass."""
+"""Embeddings of whole utterances and of pieces of them, any number of levels in one forward pass."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -10,6 +12,9 @@ from xvkd.config import limits
 from xvkd.errors import UserError
 from xvkd.nets.network import XvectorNetwork
 from xvkd.nets.onnx_network import OnnxNetwork
+
+# What is extracted: an utterance, or a piece of one; in messages it is the utterance.
+Key = TypeVar("Key")
 
 
 @dataclass
@@ -22,6 +27,40 @@ class ExtractionConfig:
     window_utterances: int = limits(1)  # utterances that are sorted by length together
 
 
+@dataclass(frozen=True)
+class Piece:
+    """A piece of an utterance, under all the names that it goes by.
+
+    Attributes:
+        utterance: its id.
+        names: see ``pieces``.
+    """
+
+    utterance: str
+    names: tuple[Path, ...]
+
+    def __str__(self) -> str:
+        return self.utterance
+
+
+def pieces(
+    utterance: str, frames: np.ndarray, lengths: Mapping[Path, int | None]
+) -> Iterator[tuple[Piece, np.ndarray]]:
+    """The middle of an utterance at several lengths; equal pieces, as those of a short utterance are, once.
+
+    Args:
+        utterance: its id.
+        frames: (frames, dim).
+        lengths: name of a length, which is where its embeddings go, to frames; None is the whole utterance.
+    """
+    names: dict[int, list[Path]] = {}
+    for name, length in lengths.items():
+        names.setdefault(len(frames) if length is None else min(length, len(frames)), []).append(name)
+    for length, those in names.items():
+        first = (len(frames) - length) // 2
+        yield Piece(utterance, tuple(those)), frames[first : first + length]
+
+
 @dataclass
 class _Chunk:
     """A piece of the utterance in row ``row`` of a window."""
@@ -31,9 +70,9 @@ class _Chunk:
 
 
 def extract(
-    network: XvectorNetwork | OnnxNetwork, utterances: Iterable[tuple[str, np.ndarray]], levels: Sequence[str],
+    network: XvectorNetwork | OnnxNetwork, utterances: Iterable[tuple[Key, np.ndarray]], levels: Sequence[str],
     config: ExtractionConfig, device: torch.device,
-) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
+) -> Iterator[tuple[Key, dict[str, np.ndarray]]]:
     """Computes the embeddings of utterances, in their order.
 
     Args:
@@ -50,7 +89,7 @@ def extract(
         UserError: an utterance without frames.
     """
     network = network.to(device)
-    window: list[tuple[str, np.ndarray]] = []
+    window: list[tuple[Key, np.ndarray]] = []
     for utterance in utterances:
         if len(utterance[1]) == 0:
             raise UserError(f"utterance '{utterance[0]}' has no voiced frame: remove it from the data directory")
@@ -62,9 +101,9 @@ def extract(
 
 
 def _extract_window(
-    network: XvectorNetwork | OnnxNetwork, window: list[tuple[str, np.ndarray]], levels: Sequence[str],
+    network: XvectorNetwork | OnnxNetwork, window: list[tuple[Key, np.ndarray]], levels: Sequence[str],
     config: ExtractionConfig, device: torch.device,
-) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
+) -> Iterator[tuple[Key, dict[str, np.ndarray]]]:
     """Batches chunks of like length, so that little is padded."""
     shortest = max(config.min_chunk_frames, network.min_frames)
     chunks = [_Chunk(row, frames[first : first + config.max_chunk_frames])

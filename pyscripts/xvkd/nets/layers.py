@@ -17,8 +17,9 @@ class FrameConvolution(nn.Conv1d):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(batch, frames, in_channels) -> (batch, frames', out_channels)."""
         x = functional.conv2d(
-            _as_image(x), self.weight.unsqueeze(2), self.bias, padding=(0, *self.padding), dilation=(1, *self.dilation)
-        )
+            _as_image(x), self.weight.unsqueeze(2), self.bias, padding=(0, *self.padding), dilation=(1, *self.dilation),
+            groups=self.groups,
+        )  # fmt: skip
         return _as_frames(x)
 
 

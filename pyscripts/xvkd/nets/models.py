@@ -32,6 +32,7 @@ class BuildRecord:
     arch: dict[str, Any]
     input_dim: int
     output_dim: int  # students only, else 0
+    end: dict[str, Any] | None = None  # of a folded network (xvkd.nets.folded): the arguments of its ``end_at``
 
 
 def build_network(record: BuildRecord, where: str) -> XvectorNetwork:
@@ -46,9 +47,11 @@ def build_network(record: BuildRecord, where: str) -> XvectorNetwork:
     """
     module = find(record.package, record.network)
     arch = configuration.build(module.Config, record.arch, where, "arch")
-    if record.package == STUDENTS:
-        return module.Network(arch, record.input_dim, record.output_dim)
-    return module.Network(arch, record.input_dim)
+    sizes = (record.input_dim, record.output_dim) if record.package == STUDENTS else (record.input_dim,)
+    network = module.Network(arch, *sizes)
+    if record.end:
+        network.end_at(**record.end)
+    return network
 
 
 def save_model(folder: str | Path, network: XvectorNetwork) -> None:
@@ -72,6 +75,9 @@ def finish_model(
     levels = {
         level: {"size": size, "parameters": network.num_parameters(level)} for level, size in network.levels.items()
     }
+    if isinstance(network, XvectorNetwork):
+        for level in levels:
+            levels[level]["fan_in"] = network.fan_in(level)  # tells what the level is worth folding
     about = {"parameters": network.num_parameters(), "levels": levels, "build": asdict(record)}
     with atomic_write(Path(folder) / "config.yaml") as file:
         yaml.safe_dump({**content, **about}, file, sort_keys=False)
@@ -99,6 +105,6 @@ def load_model(folder: str | Path) -> tuple[XvectorNetwork | OnnxNetwork, dict[s
             return load_network(folder / network_file(config), config), config
         network = build_network(record, str(folder / "config.yaml"))
         network.load_state_dict(load_file(folder / "model.safetensors"))
-    except (KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, SafetensorError) as error:
         raise UserError(f"{folder}: config.yaml and {network_file(config)} do not fit: {error}") from None
     return network.eval(), config

@@ -7,7 +7,16 @@ from torch import nn
 from torch.nn import functional
 
 from xvkd.nets.layers import masked_mean
-from xvkd.nets.pooling import StatisticsPooling
+from xvkd.nets.pooling import MeanPooling, StatisticsPooling
+
+FOLDED = "embedding"  # the level with which a folded network ends, as a student does
+SEQUENCE = ".sequence"  # behind the name of a frame level: its frames, not their average
+
+
+def plain_level(level: str) -> str:
+    """The level that needs the same layers as a further one: ``frame3`` of ``stats3`` and ``frame3.sequence``."""
+    level = level.removesuffix(SEQUENCE)
+    return level.replace("stats", "frame") if level.removeprefix("stats").isdigit() else level
 
 
 class XvectorNetwork(nn.Module):
@@ -15,7 +24,9 @@ class XvectorNetwork(nn.Module):
 
     Levels, by name: ``frame1`` .. ``frameK``, the time average of each frame-level layer's output;
     ``frame``, the last of them; ``stats``, what the pooling gives; and each segment layer's affine
-    output, before the non-linearity.
+    output, before the non-linearity. Further ones, for those who name them: ``stats1`` .. ``statsK``, plain mean and
+    standard deviation of each frame-level layer's output; and ``frame3.sequence`` or ``frame.sequence``, that output
+    itself, frame by frame.
 
     As it stands here, a network is a stack of unpadded layers. One whose layers are padded, branch or shorten the
     time axis says so in :meth:`frame_outputs` and :attr:`min_frames`.
@@ -47,6 +58,12 @@ class XvectorNetwork(nn.Module):
         self.levels: dict[str, int] = {f"frame{i}": dim for i, dim in enumerate(frame_dims, 1)}
         self.levels |= {"frame": frame_dims[-1], "stats": stats_dim} | dict(segments)
         self.output_level, self.output_dim = segments[-1]
+
+    @property
+    def further_levels(self) -> dict[str, int]:
+        """Name and size of the levels that are vectors like the others, and are given to those who name them."""
+        sizes = (self.levels[f"frame{i}"] for i in range(1, len(self.frame_layers) + 1))
+        return {f"stats{i}": 2 * size for i, size in enumerate(sizes, 1)}
 
     @property
     def receptive_field(self) -> int:
@@ -92,7 +109,7 @@ class XvectorNetwork(nn.Module):
             levels: names; empty: the output level alone.
 
         Returns:
-            level -> float32 (batch, size of the level).
+            level -> float32 (batch, size of the level); of a sequence (batch, frames, channels).
         """
         wanted = set(levels or (self.output_level,))
         found: dict[str, torch.Tensor] = {}
@@ -101,6 +118,10 @@ class XvectorNetwork(nn.Module):
             names = {f"frame{i}"} | ({"frame"} if i == len(self.frame_layers) else set())
             if names & wanted:
                 found |= dict.fromkeys(names & wanted, masked_mean(x, counted).flatten(1))
+            if f"stats{i}" in wanted:
+                found[f"stats{i}"] = StatisticsPooling()(x.flatten(2), counted)
+            for sequence in {name + SEQUENCE for name in names} & wanted:
+                found[sequence] = x.flatten(2).float()
         x = self.pooling(x.flatten(2), counted)
         found["stats"] = x
         for position, (name, layer) in enumerate(self.segment_layers.items()):
@@ -112,6 +133,37 @@ class XvectorNetwork(nn.Module):
             found[name] = x
         return {level: found[level] for level in (levels or (self.output_level,))}
 
+    def end_at(self, level: str, size: int) -> None:
+        """Gives the network another end, an affine layer whose output is the level ``FOLDED``; what follows goes.
+
+        Args:
+            level: a segment layer, in whose place the new one comes, or a level before these, which it reads.
+            size: how many values the new layer gives.
+        """
+        level = self.aliases.get(level, level)
+        order, segments = list(self.parts()), list(self.segment_layers)
+        replaces = level in segments
+        kept = {*order[: order.index(level) + (not replaces)], "frame"}
+        below = self.segment_layers[level].in_features if replaces else self.levels[level]
+        norm = dict(self.segment_norms).get(level)
+        for modules in (self.segment_layers, self.segment_norms):
+            for name in [name for name in modules if name not in kept]:
+                del modules[name]
+        if norm is not None:
+            self.segment_norms[FOLDED] = norm
+        self.segment_layers[FOLDED] = nn.Linear(below, size)
+        if not replaces and level != "stats":
+            del self.frame_layers[order.index(level) + 1 :]
+            self.pooling = MeanPooling()
+        self.levels = {name: values for name, values in self.levels.items() if name in kept}
+        self.levels |= {"frame": self.levels[self.aliases["frame"]], FOLDED: size}
+        self.output_level, self.output_dim = FOLDED, size
+
+    def fan_in(self, level: str) -> int | None:
+        """How many values the affine layer that gives a level reads; None for a level that no such layer gives."""
+        layer = dict(self.segment_layers).get(level)
+        return layer.in_features if isinstance(layer, nn.Linear) else None
+
     def constrain(self, step: int) -> None:
         """Called after each step of the optimiser: pulls the weights back to where the network wants them.
 
@@ -122,16 +174,18 @@ class XvectorNetwork(nn.Module):
     def parts(self) -> dict[str, list[nn.Module]]:
         """The modules that each level, without the aliases, adds to those of the levels before it."""
         parts: dict[str, list[nn.Module]] = {f"frame{i}": [layer] for i, layer in enumerate(self.frame_layers, 1)}
-        parts["stats"] = [self.pooling]
+        if "stats" in self.levels:
+            parts["stats"] = [self.pooling]
         for name, layer in self.segment_layers.items():
             parts[name] = [self.segment_norms[name], layer] if name in self.segment_norms else [layer]
         return parts
 
     def num_parameters(self, up_to: str | None = None) -> int:
         """Trainable parameters, of all layers or of those that the level ``up_to`` needs (KeyError if unknown)."""
-        if up_to is not None and up_to not in self.levels:
+        if up_to is not None and up_to not in self.levels | self.further_levels:
             raise KeyError(up_to)
-        last = self.output_level if up_to is None else self.aliases.get(up_to, up_to)
+        last = plain_level(up_to or self.output_level)
+        last = self.aliases.get(last, last)
         parts = self.parts()
         needed = list(parts)[: list(parts).index(last) + 1]
         return sum(p.numel() for level in needed for module in parts[level] for p in module.parameters())

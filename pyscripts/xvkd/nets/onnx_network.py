@@ -42,6 +42,7 @@ class OnnxNetwork:
     """
 
     aliases: dict[str, str] = {}
+    further_levels: dict[str, int] = {}
 
     def __init__(
         self, model: bytes, where: str | Path, config: OnnxConfig, levels: dict[str, int],

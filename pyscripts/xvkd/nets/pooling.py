@@ -6,6 +6,14 @@ from torch import nn
 from xvkd.nets.layers import blank_padding, masked_mean
 
 
+class MeanPooling(nn.Module):
+    """The average over time: what a folded network reads of which the level was a frame-level one."""
+
+    def forward(self, x: torch.Tensor, num_frames: torch.Tensor | None = None) -> torch.Tensor:
+        """(batch, frames, channels) -> (batch, channels), in float32."""
+        return masked_mean(x, num_frames)
+
+
 class StatisticsPooling(nn.Module):
     """Mean and standard deviation over time (Snyder et al., 2018).
 

@@ -17,7 +17,7 @@ from xvkd.errors import UserError
 from xvkd.nets.models import load_model
 from xvkd.training import checkpoint
 
-CLASSIFIER, NETWORK = "classifier.", "network."
+CLASSIFIER, HEADS, NETWORK = "classifier.", "heads.", "network."
 
 
 @dataclass
@@ -51,7 +51,7 @@ class InitialWeights:
             UserError: another tensor is missing, left over or of another shape; the first is named.
         """
         self._warn_of_other_input(about)
-        heads = {CLASSIFIER: "classifier"}
+        heads = {CLASSIFIER: "classifier", HEADS: "heads"}
         if output_layer:
             heads[f"{NETWORK}{output_layer}."] = output_layer
         own, given = task.state_dict(), self.tensors
@@ -62,7 +62,7 @@ class InitialWeights:
             if any(_shape(given, name) != _shape(own, name) for name in own if name.startswith(head))
         ]  # fmt: skip
         names = [name for name in own if not name.startswith(tuple(left))]
-        for name in [*names, *(name for name in given if not name.startswith((CLASSIFIER, *left)))]:
+        for name in [*names, *(name for name in given if not name.startswith((CLASSIFIER, HEADS, *left)))]:
             there, here = _shape(given, name), _shape(own, name)
             if there != here:
                 raise UserError(

@@ -23,6 +23,15 @@ class Objective(nn.Module):
         Returns:
             the loss, and what each speaker scores without any margin, (batch, speakers).
         """
+        scores = self.scores(embedding)
+        return self.loss(scores, labels), scores
+
+    def scores(self, embedding: torch.Tensor) -> torch.Tensor:
+        """(batch, dim) -> float32 (batch, speakers): logits, without any margin, of which the softmax is posteriors."""
+        raise NotImplementedError
+
+    def loss(self, scores: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """(batch, speakers), of :meth:`scores`, and (batch,) -> the loss."""
         raise NotImplementedError
 
     def schedule(self, share: float) -> None:

@@ -24,11 +24,12 @@ from xvkd.nets.models import STUDENTS, BuildRecord, build_network, finish_model
 from xvkd.nets.network import XvectorNetwork
 from xvkd.training.augmented import AugmentingReader, noise_fingerprint
 from xvkd.training.checkpoint import fingerprint
-from xvkd.training.classification import SpeakerClassification
+from xvkd.training.classification import SpeakerClassification, make_classifier, save_classifier
 from xvkd.training.config import check_chunks, load_model_config, load_objective
 from xvkd.training.data import ChunkDataset, Reader, UtteranceReader, usable_utterances
 from xvkd.training.development import DevelopmentSet
 from xvkd.training.initial import read_initial
+from xvkd.training.objective import Objective
 from xvkd.training.sampling import Pool
 from xvkd.training.trainer import Trainer
 
@@ -65,9 +66,17 @@ class TrainingSetup:
 
     Args:
         args: of :func:`training_parser`.
+        unlabelled: further data directories, of whose utterances no speaker is known.
+
+    Attributes:
+        paths: the data directories.
+        unlabelled: those of them without labels.
+        utterances: ids of those that are trained on.
+        speakers: (utterances,) an index of the speaker of each; -1 where none is known.
+        copies: copy -> its original.
     """
 
-    def __init__(self, args: argparse.Namespace) -> None:
+    def __init__(self, args: argparse.Namespace, unlabelled: Sequence[str] = ()) -> None:
         self._initial = read_initial(args.init_model, args.folder) if args.init_model else None
         self._started: dict[str, Any] = {}
         self._recorded: dict[str, Any] = {}
@@ -75,9 +84,16 @@ class TrainingSetup:
         self.seed, self.folder, self._config_path = args.seed, args.folder, args.config
         self.config, self.input, self.features, self.vad = load_model_config(args.config, args.set)
         self.objective, self._objective_options = load_objective(args.config, self.config, args.set)
-        data_dirs = [DataDir(path) for path in args.data_dir]
-        where = ", ".join(args.data_dir)
+        self.paths, self.unlabelled = [*args.data_dir, *unlabelled], list(unlabelled)
+        data_dirs = [DataDir(path) for path in self.paths]
+        where = ", ".join(self.paths)
         utt2spk = _speakers(data_dirs)
+        unknown = _speakers(data_dirs[len(args.data_dir) :])
+        if unknown and self.config.training.balance == "speakers":
+            raise UserError(
+                f"{args.config}: training.balance: speakers needs the speaker of each utterance, which is not known of "
+                f"{', '.join(unlabelled)}; set it to utterances"
+            )
         self._online: dict[str, Any] = {}
         clean = UtteranceReader(data_dirs, self.input, self.config.training.cache_gib * _GIB)
         self._reader: Reader = clean
@@ -85,10 +101,12 @@ class TrainingSetup:
             self._reader = self._augmenting(args.augmentation, args.noise, clean, data_dirs, utt2spk)
         self._checksums = usable_utterances(self._reader, list(utt2spk), where)
         self.utterances = list(self._checksums)
-        self._copies = _originals(data_dirs)
+        self.copies = _originals(data_dirs)
         self._development = self._read_development(args.dev_dir)
-        self._number_speakers([utt2spk[utterance] for utterance in self.utterances])
+        self._number_speakers(["" if name in unknown else utt2spk[name] for name in self.utterances])
         logging.info("%s: %d utterances of %d speakers", where, len(self.utterances), len(self._names))
+        if unknown:
+            logging.info("%d of the utterances are used without labels", np.sum(self.speakers < 0))
 
     def _augmenting(
         self, path: str | None, noise: Path | None, clean: UtteranceReader, data_dirs: Sequence[DataDir],
@@ -117,12 +135,16 @@ class TrainingSetup:
         )  # fmt: skip
 
     def _number_speakers(self, speakers: Sequence[str]) -> None:
-        self._names, self.speakers = np.unique(speakers, return_inverse=True)
+        """Numbers the speakers of the utterances in the order of their names; those who have none are not known."""
+        self._speakers = np.array(speakers, dtype=str)
+        known = self._speakers != ""
+        self.speakers = np.full(len(speakers), -1)
+        self._names, self.speakers[known] = np.unique(self._speakers[known], return_inverse=True)
 
     def keep(self, rows: np.ndarray) -> None:
         """Keeps some of the utterances, by index."""
         self.utterances = [self.utterances[row] for row in rows]
-        self._number_speakers(self._names[self.speakers[rows]])
+        self._number_speakers(self._speakers[rows])
 
     def network(self, package: str, output_dim: int = 0) -> XvectorNetwork:
         """Makes the network, its weights drawn from the seed."""
@@ -139,6 +161,26 @@ class TrainingSetup:
         return SpeakerClassification(
             network, torch.from_numpy(self.speakers), self.objective, self._objective_options
         )
+
+    def classifier(self, dim: int, speakers: Sequence[str] | None = None) -> tuple[Objective, torch.Tensor]:
+        """A classifier of its own for a student that is distilled, on its embedding.
+
+        Args:
+            dim: of the embedding.
+            speakers: which speakers it tells apart, in their order; None: those of training.
+
+        Returns:
+            the classifier, and int64 (utterances,), each one's index in it, -1 where it has none.
+        """
+        self._recorded = {"objective": asdict(self._objective_options)}
+        self._names = self._names if speakers is None else np.array(speakers)
+        index = {name: number for number, name in enumerate(self._names.tolist())}
+        labels = torch.tensor([index.get(name, -1) for name in self._speakers.tolist()])
+        return make_classifier(self.objective, self._objective_options, dim, len(index)), labels
+
+    def save_classifier(self, classifier: Objective, network: XvectorNetwork) -> None:
+        """Writes what a teacher tells its speakers apart with, beside the model."""
+        save_classifier(self.folder, classifier, self._objective_options, network, self._names.tolist())
 
     def start(self, task: nn.Module) -> bool:
         """Puts the weights of --init-model, if it is given, into a task.
@@ -171,12 +213,12 @@ class TrainingSetup:
             identity: what else, beside configuration, features and speakers, tells this run from others;
                 a checkpoint of another one is not resumed.
         """
-        pool = Pool(self.utterances, self.speakers, self._copies)
+        pool = Pool(self.utterances, self.speakers, self.copies)
         if len(pool) < len(self.utterances):
             logging.info("%d of the utterances are copies", len(self.utterances) - len(pool))
         key = fingerprint(
             asdict(self.config), self._recorded, asdict(self.input), asdict(self.features), self.seed,
-            self.utterances, self.speakers.tolist(), self._checksums, self._copies, identity, self._online,
+            self.utterances, self.speakers.tolist(), self._checksums, self.copies, identity, self._online,
             self._initial.checksums() if self._initial else None,
             self._development.checksums() if self._development else None,
         )  # fmt: skip

@@ -3,6 +3,8 @@
 import torch
 from torch.nn import functional
 
+COMPARES = "coordinates"
+
 
 def loss(student: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     """(batch, dim) twice -> the squared error, averaged over batch and dimensions."""

@@ -169,12 +169,13 @@ class Network(XvectorNetwork):
         self, x: torch.Tensor, num_frames: torch.Tensor | None
     ) -> Iterator[tuple[torch.Tensor, torch.Tensor | None]]:
         """As :meth:`XvectorNetwork.frame_outputs`."""
-        first, *blocks, last = self.frame_layers
+        first, *others = self.frame_layers
         total = first(x, num_frames)
         yield total, num_frames
         outputs = []
-        for block in blocks:
+        for block in others[: len(DILATIONS)]:
             outputs.append(block(total, num_frames))
             total = total + outputs[-1]
             yield outputs[-1], num_frames
-        yield last(outputs), num_frames
+        for last in others[len(DILATIONS) :]:  # a folded network can end before it
+            yield last(outputs), num_frames

@@ -73,11 +73,17 @@ class Classifier(Objective):
         """The margin is whole from now on."""
         self.margin = self._config.margin if margin is None else margin
 
-    def forward(self, embedding: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """(batch, dim) and (batch,) -> the loss, and the scaled cosines, all in float32."""
-        assert self.margin is not None
+    def scores(self, embedding: torch.Tensor) -> torch.Tensor:
+        """(batch, dim) -> (batch, speakers), the scaled cosines."""
         with torch.autocast(embedding.device.type, enabled=False):
-            cosines = functional.linear(functional.normalize(embedding.float()), functional.normalize(self.weight))
+            unit = functional.normalize(embedding.float())
+            return self._config.scale * functional.linear(unit, functional.normalize(self.weight))
+
+    def loss(self, scores: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """(batch, speakers) and (batch,) -> the cross-entropy with the margin of the moment."""
+        assert self.margin is not None
+        with torch.autocast(scores.device.type, enabled=False):
+            cosines = scores / self._config.scale
             right = cosines.gather(1, labels[:, None])
             sine = (1 - right.square()).clamp(min=_FLOOR).sqrt()
             moved = right * math.cos(self.margin) - sine * math.sin(self.margin)
@@ -85,5 +91,4 @@ class Classifier(Objective):
             beyond = right - self.margin * math.sin(self.margin)
             moved = torch.where(right > -math.cos(self.margin), moved, beyond)
             logits = self._config.scale * cosines.scatter(1, labels[:, None], moved)
-            loss = functional.cross_entropy(logits, labels, label_smoothing=self._config.label_smoothing)
-            return loss, self._config.scale * cosines
+            return functional.cross_entropy(logits, labels, label_smoothing=self._config.label_smoothing)

@@ -33,7 +33,10 @@ class Classifier(Objective):
         self.norm = nn.BatchNorm1d(dim, affine=False)
         self.affine = nn.Linear(dim, speakers)
 
-    def forward(self, embedding: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """(batch, dim) and (batch,) -> the cross-entropy, and the logits."""
-        logits = self.affine(self.norm(functional.relu(embedding))).float()
-        return functional.cross_entropy(logits, labels, label_smoothing=self._smoothing), logits
+    def scores(self, embedding: torch.Tensor) -> torch.Tensor:
+        """(batch, dim) -> (batch, speakers), the logits."""
+        return self.affine(self.norm(functional.relu(embedding))).float()
+
+    def loss(self, scores: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """(batch, speakers) and (batch,) -> the cross-entropy."""
+        return functional.cross_entropy(scores, labels, label_smoothing=self._smoothing)
