@@ -5,8 +5,8 @@
 # usage: benchmarks/teachers.sh [--seeds "0 1 2"] [--cells "softmax aam"] synthetic
 #        benchmarks/teachers.sh [--seeds "0 1 2"] [--cells "softmax aam"] real SPEECH
 #
-# A cell is the half-size x-vector, trained with softmax on copies, but for what its name says. SPEECH is a folder of real speech, see
-# benchmarks/real_speech.py. The method and the rule by which cells are judged stand in docs/results.md.
+# A cell is the half-size x-vector, trained with softmax on copies, but for what its name says. SPEECH is a folder of
+# real speech, see benchmarks/real_speech.py. The method and the rule by which cells are judged stand in docs/results.md.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes the environment of the tests and runs them: ruff, shellcheck, then pytest.
 #
-# usage: tests/run.sh [--all] [pytest options]      for instance tests/run.sh -k plda
+# usage: tests/run.sh [--all] [pytest options]      for instance tests/run.sh -k plda, or -n 0: one after the other
 #   --all   also what takes long (marked slow): the recipe killed at random moments, and the like
 set -euo pipefail
 if [ "${1:-}" = --help ]; then
@@ -18,4 +18,6 @@ local/make_environment.sh --dev
 
 ruff check .
 git ls-files -z '*.sh' .ci/run | xargs -0 shellcheck -x
-exec python3 -m pytest "${lane[@]}" "$@"
+# Tests run side by side, each with one thread; those of a file in one process, since they share what they prepare.
+export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
+exec python3 -m pytest -n auto --dist loadfile "${lane[@]}" "$@"

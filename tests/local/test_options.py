@@ -140,11 +140,12 @@ def test_command_line_overrides_preset_in_any_order(recipe):
 
 
 def test_another_objective_has_folders_of_its_own(recipe):
-    options = ["--teacher-set", "objective=aam", "--student-set", "objective=aam", "--students", "label frame"]
+    """Other than that of the network's YAML: aam of teachers, softmax of students."""
+    options = ["--teacher-set", "objective=softmax", "--student-set", "objective=aam", "--students", "label frame"]
     done = recipe("--dry-run", "--preset", "tiny", "--stage", "4", "--stop-stage", "6", *options)
-    assert "/teacher_tdnn_tiny_aam_s0" in done.stdout and "/teacher_tdnn_tiny_s0" not in done.stdout
-    assert "/student_tdnn16_tdnn_tiny_aam_label_aam_s0" in done.stdout
-    assert "/student_tdnn16_tdnn_tiny_aam_frame_mse_s0" in done.stdout
+    assert "/teacher_tdnn_tiny_softmax_s0" in done.stdout and "/teacher_tdnn_tiny_s0" not in done.stdout
+    assert "/student_tdnn16_tdnn_tiny_softmax_label_aam_s0" in done.stdout
+    assert "/student_tdnn16_tdnn_tiny_softmax_frame_mse_s0" in done.stdout
 
 
 def test_leading_zeros_are_decimal(recipe):
