@@ -14,7 +14,7 @@ unlabelled="$(distilled_sets)"
 mapfile -t training_inputs < <(training_inputs student)
 mapfile -t training_options < <(training_options)
 while read -r levels loss; do
-  inputs=() options=() teachers=("$teacher_dir")
+  inputs=() options=() teachers=("$teacher_dir") folders=("$teacher_dir")
   if [ "$levels" != label ]; then
     mapfile -t inputs < <(config_inputs "conf/losses/$loss.yaml"; for set in $unlabelled; do set_inputs student "$set"; done)
     for set in $unlabelled; do options+=(--unlabelled-dir "$data/$set"); done
@@ -22,9 +22,12 @@ while read -r levels loss; do
     mapfile -t names < <(named_teachers "$levels")
     if [ "${#names[@]}" -gt 0 ]; then teachers=("$teacher_name=$teacher_dir"); fi
     for name in "${names[@]}"; do
-      if [ "$name" != "$teacher_name" ]; then teachers+=("$name=$(named_teacher_dir "$name")"); fi
+      if [ "$name" != "$teacher_name" ]; then
+        folders+=("$(named_teacher_dir "$name")")
+        teachers+=("$name=${folders[-1]}")
+      fi
     done
-    for folder in "${teachers[@]#*=}"; do
+    for folder in "${folders[@]}"; do
       if [ "$folder" != "$teacher_dir" ]; then inputs+=(--input "$folder/.done"); fi
       for set in $sets $unlabelled; do inputs+=(--input "$folder/embeddings/$set/.done"); done
     done

@@ -6,14 +6,22 @@ set -euo pipefail
 # shellcheck source=local/common.sh
 . "$(dirname "$0")/common.sh"
 
-# in_teachers_space LEVELS LOSS: whether a student estimates one level of its teacher, coordinate by coordinate.
+# regresses FILE: whether a loss, or the one that its terms are added to, compares coordinates: relations or posteriors
+# alone leave these open.
+regresses() {
+  local terms base
+  terms="$(sed -n 's/^terms: *\([^#]*\).*/\1/p' "$1")"
+  base="$(sed -n 's/^base: *\([A-Za-z0-9_]*\).*/\1/p' "$1")"
+  [[ "$terms" =~ mse|cosine ]] || { [[ -n "$base" && "$terms" != *"base: null"* ]] && regresses "conf/losses/$base.yaml"; }
+}
+scored="$(systems | cut -f 1,2)"
+# in_teachers_space LEVELS LOSS: whether a student estimates one level of its teacher that is scored, coordinate by
+# coordinate.
 in_teachers_space() {
   local file="conf/losses/$2.yaml"
-  [ -f "$teacher_dir/embeddings/train/levels" ] && grep -qxF -- "$1" "$teacher_dir/embeddings/train/levels" \
+  grep -qxF -- "$teacher_dir"$'\t'"$1" <<<"$scored" \
     && [ "$(yaml_value "$file" projection)" = none ] && [ "$(yaml_value "$file" length_normalise)" = false ] \
-    && [ "$(yaml_value "$file" head_dim)" = 0 ] || return 1
-  # Relations or posteriors alone leave the coordinates open.
-  { grep -q '^base:' "$file" && ! grep -q '^terms:.*base: null' "$file"; } || grep -q '^terms:.*\(mse\|cosine\)' "$file"
+    && [ "$(yaml_value "$file" head_dim)" = 0 ] && regresses "$file"
 }
 declare -A taught=()
 while read -r levels loss; do

@@ -10,8 +10,8 @@ from xvkd import cli, config
 from xvkd.augmentation.config import AugmentationConfig, NoiseConfig
 from xvkd.backend.backend import BackendConfig
 from xvkd.corpora.prepare import load_corpus
+from xvkd.distillation.config import LossConfig
 from xvkd.distillation.levels import level_names, parse_levels
-from xvkd.distillation.targets import LossConfig
 from xvkd.errors import UserError
 from xvkd.evaluation.report import EvaluationConfig
 from xvkd.nets import onnx_import

@@ -27,7 +27,7 @@ def first(command, tmp_path):
     """A run that has the lock, as a process in a group of its own."""
     ready = tmp_path / "ready"
     process = subprocess.Popen(
-        command(f"touch {ready}; sleep 60 & wait"), cwd=ROOT, env=environment(), start_new_session=True,
+        command(f"sleep 60 & touch {ready}; wait"), cwd=ROOT, env=environment(), start_new_session=True,
         stderr=subprocess.DEVNULL,
     )  # fmt: skip
     wait_for(ready.exists, "the first run has the lock")
