@@ -167,8 +167,8 @@ def main() -> None:
     name = torch.cuda.get_device_name() if device == "cuda" else machine()
     print(f"{name}, torch {torch.__version__}, {torch.get_num_threads()} threads; {BATCH} x {FRAMES} frames a step")
     changes = [
-        "objective=softmax", "training.epochs=1", f"training.batch_size={BATCH}", f"training.chunk_frames={FRAMES}", "training.cache_gib=0",
-        *args.set,
+        "objective=softmax", "training.epochs=1", f"training.batch_size={BATCH}", f"training.chunk_frames={FRAMES}",
+        "training.cache_gib=0", *args.set,
     ]  # fmt: skip
     with tempfile.TemporaryDirectory() as folder, Utilisation() as busy:
         scratch, data = Path(folder), Path(folder) / "train"

@@ -86,7 +86,7 @@ def main() -> int:
         print(f"{gone[0]} is missing" if gone else "--force")
     elif old is not None:
         new_lines = [line for line in lines if line not in old]
-        changed = ["command" if line == lines[0] else line.rsplit(" ", 1)[0] for line in new_lines]
+        changed = ["command" if line == lines[0] else line.rsplit(" ", 1)[0] for line in dict.fromkeys(new_lines)]
         more = f" and {len(changed) - MOST_NAMED} more" if len(changed) > MOST_NAMED else ""
         print(f"changed since: {', '.join(changed[:MOST_NAMED]) or 'its list of inputs'}{more}")
     if new:

@@ -38,10 +38,11 @@ fi
 # Only students have a use for the embeddings of copies.
 # shellcheck disable=SC2086
 if [ -z "$students" ]; then sets="$(without_training_sets $sets)"; fi
-# Levels that nobody scores, for the students that name them. What an earlier run has dumped is kept: without it, all that
-# stands on these embeddings would be done again.
+# Levels that nobody scores, for the students that name them. What an earlier run has dumped is kept: without it, all
+# that stands on these embeddings would be done again.
 dumped="$teacher_dir/embeddings/train/levels"
-further="$({ student_list | cut -d' ' -f1 | tr + '\n' | sed "s/^$teacher_name://"; if [ -f "$dumped" ]; then cat "$dumped"; fi; } \
+further="$({ student_list | cut -d' ' -f1 | tr + '\n' | sed "s/^$teacher_name://"
+  if [ -f "$dumped" ]; then cat "$dumped"; fi; } \
   | grep -x 'stats[0-9][0-9]*' | sort -u | sed 's/^/+/' | tr -d '\n')" || true
 for set in $sets; do
   wanted=all

@@ -29,7 +29,11 @@ while read -r levels loss; do
     done
     for folder in "${folders[@]}"; do
       if [ "$folder" != "$teacher_dir" ]; then inputs+=(--input "$folder/.done"); fi
-      for set in $sets $unlabelled; do inputs+=(--input "$folder/embeddings/$set/.done"); done
+      for set in $sets $unlabelled; do
+        inputs+=(--input "$folder/embeddings/$set/.done")
+        [ "$folder" = "$teacher_dir" ] || "$dry_run" || [ -f "$folder/embeddings/$set/.done" ] \
+          || die "--students '$levels': $folder has no embeddings of $set; stage 5 with that --teacher and all other options as here makes them"
+      done
     done
     inputs+=(--input conf/backend.yaml)
     # The teacher's posteriors are those of its classifier.

@@ -12,10 +12,11 @@ regresses() {
   local terms base
   terms="$(sed -n 's/^terms: *\([^#]*\).*/\1/p' "$1")"
   base="$(sed -n 's/^base: *\([A-Za-z0-9_]*\).*/\1/p' "$1")"
-  [[ "$terms" =~ mse|cosine ]] || { [[ -n "$base" && "$terms" != *"base: null"* ]] && regresses "conf/losses/$base.yaml"; }
+  [[ "$terms" =~ mse|cosine ]] && return
+  [[ -n "$base" && "$terms" != *"base: null"* ]] && regresses "conf/losses/$base.yaml"
 }
 scored="$(systems | cut -f 1,2)"
-# in_teachers_space LEVELS LOSS: whether a student estimates one level of its teacher that is scored, coordinate by
+# in_teachers_space LEVEL LOSS: whether a student estimates one level of its teacher that is scored, coordinate by
 # coordinate.
 in_teachers_space() {
   local file="conf/losses/$2.yaml"
@@ -25,7 +26,8 @@ in_teachers_space() {
 }
 declare -A taught=()
 while read -r levels loss; do
-  if in_teachers_space "$levels" "$loss"; then taught["$(student_dir "$levels" "$loss")"]="$levels"; fi
+  level="${levels#"$teacher_name:"}"
+  if in_teachers_space "$level" "$loss"; then taught["$(student_dir "$levels" "$loss")"]="$level"; fi
 done < <(student_list)
 
 # add_pairings MODEL LEVEL: what score_sets.py is to score the list eval with besides, and what it reads for that.

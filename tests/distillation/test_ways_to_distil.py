@@ -1,5 +1,6 @@
 """The command train_student with all that a loss can ask for: several teachers, data without labels, the loop, ..."""
 
+import shutil
 import sys
 
 import kaldiio
@@ -55,7 +56,7 @@ def losses(folder):
     return [float(line.split(",")[column]) for line in lines[1:]]
 
 
-def test_levels_of_two_teachers(train, teacher, second, tmp_path):
+def test_levels_of_two_teachers(train, teacher, second, tmp_path, caplog):
     network, record = train("a:frame+b:pooled", teachers=[f"a={teacher}", f"b={second}"])
     assert network.output_dim == 12
     assert record["distilled"] == ["a:frame", "b:pooled"] and record["teacher"] == "teacher_small_s0"
@@ -70,6 +71,7 @@ def test_levels_of_two_teachers(train, teacher, second, tmp_path):
     # Those that all of them have are used.
     write_embeddings(second / "embeddings" / "train", utterances=UTTERANCES[:8], sizes={"pooled": 4})
     train("frame+b:pooled", teachers=[teacher, f"b={second}"], folder="fewer")
+    assert "train: 4 utterances left out: they have no embedding of every teacher" in caplog.text
     write_embeddings(second / "embeddings" / "train", utterances=["x-1"], sizes={"pooled": 4})
     with pytest.raises(UserError, match="train: none of the utterances has an embedding of every teacher"):
         train("frame+b:pooled", teachers=[teacher, f"b={second}"])
@@ -189,9 +191,13 @@ def test_teachers_that_cannot_be_in_the_loop_are_told(train, trained, teacher, s
     real = trained()
     with pytest.raises(UserError, match="real_s0: reads input.cmn_window: 300, the student 200; with source: loop"):
         train("segment6", "loop_mse", teachers=[real], changes=["input.cmn_window=200"])
-    # An old loop is not gone on with when the teacher is another.
+    # An old loop is not gone on with when the teacher is another, even if its embeddings are the same.
     first, _ = train("segment6", "loop_mse", teachers=[real])
     assert same(first, train("segment6", "loop_mse", teachers=[real])[0])
+    shutil.copytree(real / "embeddings", tmp_path / "kept")
+    trained(seed=1)
+    shutil.copytree(tmp_path / "kept", real / "embeddings", dirs_exist_ok=True)
+    assert not same(first, train("segment6", "loop_mse", teachers=[real])[0])
 
 
 def test_frame_by_frame(train, trained, tmp_path, write_loss):

@@ -1,12 +1,15 @@
 """What stages 5, 7 and 9 do for test durations and for trials across models: the commands of a dry run."""
 
 import re
+import shutil
 
 import pytest
 from shell import ROOT, run
 
 CROSS = ["teacher_backend", "teacher_enrols", "student_enrols"]
-STUDENTS = "label frame frame+segment6 segment6:lda_cosine segment6:relational segment6:kl segment6:heads"
+STUDENTS = "label frame tdnn_tiny:frame frame+segment6 " + " ".join(
+    f"segment6:{loss}" for loss in ("lda_cosine", "relational", "kl", "heads")
+)
 
 
 @pytest.fixture
@@ -15,9 +18,9 @@ def recipe(tmp_path):
     teacher.mkdir(parents=True)
     (teacher / "levels").write_text("frame\nsegment6\n")
 
-    def start(*options, status=0):
+    def start(*options, status=0, root=ROOT):
         roots = ["--preset", "tiny", "--data-root", tmp_path / "data", "--exp-root", tmp_path / "exp"]
-        done = run([ROOT / "run.sh", *roots, "--dry-run", *options])
+        done = run([root / "run.sh", *roots, "--dry-run", *options], root)
         assert done.returncode == status, done.stderr
         return done
 
@@ -44,6 +47,7 @@ def test_pairings_of_each_system(recipe):
         (student("segment6_lda_cosine"), "embedding"): seconds,
         (student("segment6_relational"), "embedding"): seconds + CROSS,
         (student("segment6_kl"), "embedding"): seconds, (student("segment6_heads"), "embedding"): seconds,
+        (student("tdnn_tiny.frame_mse"), "embedding"): seconds + CROSS,
     }  # fmt: skip
     line = next(line for line in done.stdout.splitlines() if "teacher_enrols" in line)
     found = re.search(r"--pairing eval teacher_enrols (\S+) (\S+) (\S+)", line).groups()
@@ -53,6 +57,37 @@ def test_pairings_of_each_system(recipe):
     # Enrolment is whole.
     found = re.search(r"--pairing eval 2s (\S+) (\S+) ", line).groups()
     assert [re.sub(r".*/embeddings/", "", path) for path in found] == ["eval/embedding.scp", "eval_2s/embedding.scp"]
+
+
+def test_a_loss_regresses_what_the_one_that_it_stands_on_does(recipe, tmp_path):
+    """As its terms are added to those below; posteriors alone leave the space open, whatever else a file changes."""
+    root = tmp_path / "project"
+    shutil.copytree(ROOT / "conf", root / "conf")
+    for name in ("run.sh", "local", "pyscripts", "path.sh", "cmd.sh", "requirements.txt", "requirements-min.txt"):
+        (root / name).symlink_to(ROOT / name)
+    terms = {"warm": ("kl", ""), "more": ("kl", "terms: {mse: 0.5}\n"), "mild": ("mse", "terms: {relational: 1.0}\n"),
+             "like": ("mse", "terms: {base: null, relational: 1.0}  # beside mse it is relational.yaml\n")}  # fmt: skip
+    for name, (base, more) in terms.items():
+        (root / "conf" / "losses" / f"{name}.yaml").write_text(f"base: {base}\n{more}temperature: 4.0\n")
+    students = " ".join(f"segment6:{loss}" for loss in terms)
+    done = recipe("--stage", "9", "--stop-stage", "9", "--students", students, "--durations", "", root=root)
+    found = {folder.split("_")[5]: names for (folder, level), names in pairings(done).items() if level == "embedding"}
+    assert found == {"warm": [], "more": CROSS, "mild": CROSS, "like": []}
+
+
+def test_levels_that_nobody_scores(recipe, tmp_path):
+    """They are dumped of what students are trained on and stay, or all that stands on it would be done again."""
+    levels = tmp_path / "exp" / "tiny" / "teacher_tdnn_tiny_s0" / "embeddings" / "train" / "levels"
+    for before, student, expected in [("", "frame+stats3", "all+stats3"), ("", "stats10+stats3", "all+stats10+stats3"),
+                                      ("stats2\n", "frame", "all+stats2"), ("stats3\n", "stats3", "all+stats3")]:
+        levels.write_text(f"frame\nsegment6\n{before}")
+        done = recipe("--stage", "5", "--stop-stage", "5", "--students", student)
+        found = re.findall(r"--levels (\S+) .*data/tiny/(\w+) ", done.stdout)
+        wanted = {name: words for words, name in found}
+        assert wanted.pop("train") == wanted.pop("train_copies") == expected and set(wanted.values()) == {"all"}
+    # Nor is the teacher scored with such a level, so that a student of it has no counterpart.
+    done = recipe("--stage", "9", "--stop-stage", "9", "--students", "stats3", "--durations", "")
+    assert list(pairings(done).values()) == [[], [], []]
 
 
 def test_no_durations(recipe):

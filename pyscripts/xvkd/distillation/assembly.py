@@ -1,6 +1,7 @@
 """Puts a distillation together: whose embeddings are whose targets, and where these come from."""
 
 import itertools
+import logging
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -78,10 +79,14 @@ class Assembly:
         folders = [list(itertools.compress(every, read)) for every in self._folders(given)]
         embeddings = Embeddings(self._vectors, folders)
         rows = [row for row, name in enumerate(setup.utterances) if origin.get(name, name) in embeddings]
-        setup.keep(np.array(rows, dtype=int))
+        where = ", ".join(setup.paths)
+        whose = "the teacher" if len({level.teacher for level in self._vectors}) == 1 else "every teacher"
         if not rows:
-            whose = "the teacher" if len({level.teacher for level in self._vectors}) == 1 else "every teacher"
-            raise UserError(f"{', '.join(setup.paths)}: none of the utterances has an embedding of {whose}")
+            raise UserError(f"{where}: none of the utterances has an embedding of {whose}")
+        left_out = len(setup.utterances) - len(rows)
+        if left_out:
+            logging.warning("%s: %d utterances left out: they have no embedding of %s", where, left_out, whose)
+        setup.keep(np.array(rows))
         sources = [origin.get(name, name) for name in setup.utterances]
         owners = {name: row for row, name in enumerate(dict.fromkeys(sources))}
         self._rows = np.array([owners[name] for name in sources])
