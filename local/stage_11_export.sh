@@ -24,10 +24,18 @@ queue_folds() {
     "${places[@]}"
 }
 
+choose_level() {
+  python3 pyscripts/model_settings.py --conf conf "$teacher_dir" >"$teacher_dir/best_level.tmp"
+  mv "$teacher_dir/best_level.tmp" "$teacher_dir/best_level"
+}
 if [ -f "$teacher_dir/model.safetensors" ]; then
-  level="$(python3 pyscripts/model_settings.py --conf conf "$teacher_dir")" || exit 1
+  inputs=()
+  for scores in "$teacher_dir"/scores/*/.done; do if [ -f "$scores" ]; then inputs+=(--input "$scores"); fi; done
+  step "$teacher_dir/.done.best_level" "the teacher's best level" "${inputs[@]}" --input "$teacher_dir/config.yaml" \
+    --input conf/evaluation.yaml --output "$teacher_dir/best_level" -- run choose_level
+  level="$(if [ -f "$teacher_dir/best_level" ]; then cat "$teacher_dir/best_level"; fi)"
   # Its layers are wider than its levels: without loss, none can be made smaller.
-  queue_folds "$teacher_dir" "$level" "teacher, $level" lda
+  if [ -n "$level" ]; then queue_folds "$teacher_dir" "$level" "teacher, $level" lda; fi
 elif ! "$dry_run"; then
   log "the teacher is not folded: its layers are not known here"
 fi

@@ -179,8 +179,9 @@ def test_results(recipe, first):
     for name in LISTS:
         rows = re.split(r"^## ", report, flags=re.MULTILINE)
         section = next(text for text in rows if text.startswith(f"{name} ("))
-        assert section.count("\n| teacher |") == len(LEVELS) and section.count("\n| student |") == len(STUDENTS)
-    assert "| teacher |" in first[1].stdout  # the table is shown at the end
+        assert section.count("\n| teacher tdnn |") == len(LEVELS)
+        assert section.count("\n| student tdnn |") == len(STUDENTS)
+    assert "| teacher tdnn |" in first[1].stdout  # the table is shown at the end
 
 
 def test_second_run_does_nothing(recipe, tmp_path):
@@ -193,8 +194,8 @@ def test_second_run_does_nothing(recipe, tmp_path):
     assert not (tmp_path / "imported").exists()
     assert {name for name in before | after if before.get(name) != after.get(name)} <= {"exp/tiny/options.txt"}
     # A line a step: noise and copies, 5 sets with features and VAD, teacher, its embeddings; students, theirs; back
-    # ends, scores; results. Students have no use for embeddings of copies to train on.
-    steps = 1 + 2 + 4 + 10 + 1 + 5 + 2 + 8 + 10 + 10 + 1
+    # ends, scores; results; the best level, folds. Students have no use for embeddings of copies to train on.
+    steps = 1 + 2 + 4 + 10 + 1 + 5 + 2 + 8 + 10 + 10 + 1 + 1 + 3
     assert len(re.findall(r"^[\d:]{8} up to date: ", done.stderr, flags=re.MULTILINE)) == steps
 
 
@@ -350,7 +351,7 @@ def test_own_recordings(recordings, tmp_path):
     records = json.loads((tmp_path / "exp" / "folder" / "results" / "results.json").read_text())
     assert {record["role"] for record in records} == {"teacher", "student"}
     assert all(record["corpus"] == "folder" for record in records)
-    assert "| student | frame+segment6 | mse |" in done.stdout and "ynthetic" not in done.stdout
+    assert "| student tdnn | frame+segment6 | mse |" in done.stdout and "ynthetic" not in done.stdout
     # Another recording: the corpus is prepared anew.
     shutil.copy(next(recordings.glob("*/*/2.wav")), recordings / "new.wav")
     done = run([ROOT / "run.sh", *options, "--stage", "1", "--stop-stage", "1", "--dry-run"], cwd=recordings.parent)

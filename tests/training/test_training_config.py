@@ -34,7 +34,7 @@ def load(conf, *overrides):
 
 
 def test_an_objective_and_values_that_replace_its_own(conf):
-    assert load(conf)[0] == "softmax"
+    assert load(conf)[0] == "aam" and load(conf, "objective=softmax")[0] == "softmax"
     kind, options = load(conf, "objective=aam", "objective.margin=0.3", "training.fine_tuning.margin=0.5")
     assert (kind, options.margin, options.scale) == ("aam", 0.3, 32.0)
 
@@ -43,10 +43,10 @@ def test_an_objective_and_values_that_replace_its_own(conf):
     ("overrides", "message"),
     [
         ("objective=arc", r"objectives/arc.yaml: no such configuration file \(there are: aam, softmax\)"),
-        ("objective.margin=0.3", r"softmax.yaml: margin: unknown key"),
+        ("objective=softmax objective.margin=0.3", r"softmax.yaml: margin: unknown key"),
         ("objective=aam objective.margin=2", r"aam.yaml: margin: 2.0 is impossible"),
         ("objective=aam objective.margin_begins=0.9", r"aam.yaml: margin_whole: 0.5 comes before margin_begins: 0.9"),
-        ("training.fine_tuning.margin=0.5",
+        ("objective=softmax training.fine_tuning.margin=0.5",
          r"training.fine_tuning.margin: 0.5 is impossible with objective: softmax, which has no margin"),
         ("training.fine_tuning.margin=2", r"training.fine_tuning: margin: 2.0 is impossible \(expected null, or"),
         ("training.schedule=exponential training.final_share=0", r"final_share: 0 is impossible with schedule: exp"),
