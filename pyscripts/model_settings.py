@@ -48,10 +48,14 @@ def main() -> None:
 def best_level(model: Path, record: dict[str, Any], evaluation: EvaluationConfig) -> str:
     """The level that was best on the development set, or the network's output."""
     errors = {}
-    for path in sorted((model / "scores").glob(f"*/{METRICS}")) if record["role"] == "teacher" else []:
+    # In the network's order: of levels that are equally good, the first, as in the table of results.
+    paths = {level: model / "scores" / level / METRICS for level in record["levels"]}
+    for level, path in paths.items():
+        if record["role"] != "teacher" or not path.exists():
+            continue
         try:
             figures = json.loads(path.read_text(encoding="utf-8"))
-            errors[path.parent.name] = figures[evaluation.dev_set][evaluation.primary_scoring]["eer_percent"]
+            errors[level] = figures[evaluation.dev_set][evaluation.primary_scoring]["eer_percent"]
         except (ValueError, KeyError, TypeError) as error:
             logging.warning("%s: not counted: damaged, or without %s (%s)", path, evaluation.dev_set, error)
     output = list(record["levels"])[-1]
