@@ -16,9 +16,9 @@ import numpy as np
 from machine import ROOT
 
 from xvkd import config
-from xvkd.evaluation.bootstrap import Comparison
 from xvkd.evaluation.report import EvaluationConfig
 from xvkd.evaluation.results import Record, best_levels, collect
+from xvkd.evaluation.strata import Comparison
 
 CONDITIONS = ("gender", "duration", "snr")
 

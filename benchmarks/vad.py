@@ -26,9 +26,10 @@ from machine import ROOT
 from real_speech import Row, matched_trials, pieces, read_lists, split
 
 from xvkd import config
-from xvkd.evaluation.bootstrap import Comparison, SpeakerBootstrap
+from xvkd.evaluation.bootstrap import SpeakerBootstrap
 from xvkd.evaluation.metrics import eer
 from xvkd.evaluation.report import EvaluationConfig
+from xvkd.evaluation.strata import Comparison
 from xvkd.features.extraction import FeatureConfig, FeatureExtractor
 from xvkd.features.vad import energy_vad
 from xvkd.features.vad_hmm import hmm_vad

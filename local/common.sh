@@ -74,27 +74,28 @@ for _name in corpus teacher student; do
   [[ "${!_name}" =~ ^[A-Za-z0-9_]+$ && -f "$_file" ]] \
     || die "--$_name '${!_name}': no such file as conf/$_kind/${!_name}.yaml (there are: $(choices "conf/$_kind" .yaml))"
 done
+# path_of OPTION PATH: its one name. Paths on the command line are meant from where the user stands. A folder has one
+# name however it is written, and the same from everywhere, or what is up to date would be done again.
+path_of() {
+  local path="$2"
+  # A launcher would put a job's number in the place of JOB; a comma parts an archive from its script file.
+  [[ "$path" != *JOB* && "$path" != *,* ]] || die "--${1//_/-} '$path': neither 'JOB' nor a comma may stand in the name"
+  [[ "$path" != *$'\n'* ]] || die "--${1//_/-} ${path@Q}: a line break in the name; rename it"
+  if [[ " $given_options " == *" $1 "* ]]; then path="$(cd "$called_from" && realpath -ms "$path")"; fi
+  realpath -ms --relative-base="$PWD" "$path"
+}
 for _name in audio cuts train_dir dev_dir eval_dir trials enrol musan rirs teacher_embeddings teacher_nnet3 teacher_onnx init_model apply \
   apply_to data_root exp_root; do
-  # A launcher would put a job's number in the place of JOB; a comma parts an archive from its script file.
-  [[ "${!_name}" != *JOB* && "${!_name}" != *,* ]] \
-    || die "--${_name//_/-} '${!_name}': neither 'JOB' nor a comma may stand in the name"
-  [[ "${!_name}" != *$'\n'* ]] || die "--${_name//_/-} ${!_name@Q}: a line break in the name; rename it"
-  # Paths on the command line are meant from where the user stands. A folder has one name however it is
-  # written, and the same from everywhere, or what is up to date would be done again.
   if [ -n "${!_name}" ]; then
-    _folder="${!_name}"
-    if [[ " $given_options " == *" $_name "* ]]; then _folder="$(cd "$called_from" && realpath -ms "$_folder")"; fi
-    printf -v "$_name" '%s' "$(realpath -ms --relative-base="$PWD" "$_folder")"
+    _folder="$(path_of "$_name" "${!_name}")" || exit 1
+    printf -v "$_name" '%s' "$_folder"
   fi
 done
-# The same of each of --distill-data, and the sets that they become.
+# The sets that the data of --distill-data become.
 unlabelled_sets=() unlabelled_sources=()
 for _folder in $distill_data; do
-  if [[ " $given_options " == *" distill_data "* ]]; then _folder="$(cd "$called_from" && realpath -ms "$_folder")"; fi
-  _folder="$(realpath -ms --relative-base="$PWD" "$_folder")"
+  _folder="$(path_of distill_data "$_folder")" || exit 1
   [ -e "$_folder" ] || die "--distill-data '$_folder': no such folder or file"
-  [[ "$_folder" != *JOB* && "$_folder" != *,* ]] || die "--distill-data '$_folder': neither 'JOB' nor a comma may stand in the name"
   _name="$(basename "$_folder")"
   _name="distill_${_name//[!A-Za-z0-9]/_}_$(printf '%s' "$_folder" | sha256sum | head -c 4)"
   [[ " ${unlabelled_sets[*]} " != *" $_name "* ]] || die "--distill-data '$_folder': stands twice"
@@ -297,7 +298,7 @@ systems() {
 distillation_losses() { student_list | sed -n '/^label /!s/.* //p' | sort -u; }
 
 [[ " $students " != *" label:"* ]] || die "--students: a student of labels alone has no distillation loss: write label, not label:..."
-for _name in $(student_list | sed 's/ .*//' | sort -u); do
+for _name in $(student_list | sed -n 's/ .*//; /:/p' | sort -u); do
   for _folder in $(named_teachers "$_name"); do
     [ -d "$(named_teacher_dir "$_folder")" ] || [ "$_folder" = "$teacher_name" ] \
       || die "--students '$_name': no such file as conf/losses/${_name##*:}.yaml (there are: $(choices conf/losses .yaml)), nor is '$_folder' a teacher: no $(named_teacher_dir "$_folder"); ./run.sh --teacher NAME --stop-stage 5 trains one"

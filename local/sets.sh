@@ -19,23 +19,18 @@ data_sets() {
   echo "$sets"
 }
 
+# those_there SET...: the ones that are there.
+those_there() {
+  local set sets
+  sets="$(data_sets)" || exit 1
+  for set in "$@"; do
+    if grep -qx "$set" <<<"$sets"; then echo "$set"; fi
+  done
+}
 # The sets that networks are trained on.
-train_sets() {
-  local set sets
-  sets="$(data_sets)" || exit 1
-  for set in train "${derived_train[@]}"; do
-    if grep -qx "$set" <<<"$sets"; then echo "$set"; fi
-  done
-}
-
+train_sets() { those_there train "${derived_train[@]}"; }
 # The sets without labels that students are distilled on, and their copies.
-distilled_sets() {
-  local set sets
-  sets="$(data_sets)" || exit 1
-  for set in "${unlabelled_sets[@]}" "${derived_unlabelled[@]}"; do
-    if grep -qx "$set" <<<"$sets"; then echo "$set"; fi
-  done
-}
+distilled_sets() { those_there "${unlabelled_sets[@]}" "${derived_unlabelled[@]}"; }
 
 # without_training_sets SET...: without those that are of use in training alone, copies and what has no labels.
 without_training_sets() {

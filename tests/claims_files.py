@@ -40,6 +40,8 @@ def write_student(experiment, seed, levels, rate, loss="mse", parameters=80_000,
         "role": "student", "teacher": f"teacher_{name}_s{seed}", "teacher_parameters": TEACHER_SIZE, "seed": seed,
         "parameters": parameters, "distilled": levels, "loss": loss,
     }  # fmt: skip
+    if further:
+        config["unlabelled"] = {"sets": [f"distill_{further.removeprefix('+')}"], "utterances": 10}
     called = "+".join(levels) or "label"
     write_system(experiment / f"student_w_{name}_{called}_{loss}{further}_s{seed}", "embedding", config, rate, **more)
 

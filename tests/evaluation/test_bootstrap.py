@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xvkd.errors import UserError
-from xvkd.evaluation.bootstrap import Comparison, SpeakerBootstrap, interval, speakers_of
+from xvkd.evaluation.bootstrap import SpeakerBootstrap, interval, speakers_of
 from xvkd.evaluation.metrics import cllr_losses, cost, eer
+from xvkd.evaluation.strata import Comparison
 
 
 def simulate(random, speakers, utterances, spread=5.0, dim=6):

@@ -3,8 +3,8 @@
 import pytest
 
 from xvkd import config
-from xvkd.evaluation.bootstrap import Comparison
 from xvkd.evaluation.report import EvaluationConfig
+from xvkd.evaluation.strata import Comparison
 from xvkd.evaluation.tables import condition_table, cost_table, error_table, scatter_table, seed_table
 
 BEST = {"teacher_t_s0": "teacher_t_s0/frame"}

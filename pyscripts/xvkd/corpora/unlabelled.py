@@ -8,8 +8,9 @@ in the corpus that they join.
 from dataclasses import replace
 from pathlib import Path
 
+from xvkd.corpora.audio_files import audio_files, claim, describe
 from xvkd.corpora.bad_recordings import BadRecordings
-from xvkd.corpora.corpus_set import CorpusSet, file_recording, from_manifests, span
+from xvkd.corpora.corpus_set import CorpusSet, from_manifests
 from xvkd.corpora.kaldi_directory import has_tables, read_kaldi
 from xvkd.corpora.lhotse_input import is_lhotse, lhotse_set, read_parts
 from xvkd.corpora.names import SUFFIXES, safe
@@ -48,28 +49,13 @@ def read_unlabelled(path: Path, name: str, max_bad_utts: int) -> CorpusSet:
 
 def _read_files(root: Path, bad: BadRecordings) -> CorpusSet:
     """Every audio file below a folder."""
-    from lhotse import RecordingSet, SupervisionSet
-
     files: dict[str, Path] = {}
-    for path in sorted(path for path in root.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file()):
-        name = safe("-".join(path.relative_to(root).with_suffix("").parts))
-        if name in files:
-            raise UserError(f"{path} and {files[name]} would both be called '{name}': rename one of them")
-        files[name] = path
+    for path in audio_files(root):
+        claim(files, safe("-".join(path.relative_to(root).with_suffix("").parts)), path)
     if not files:
         raise UserError(f"--distill-data {root}: no recordings in it ({', '.join(sorted(SUFFIXES))})")
-    progress = Progress(len(files), "files")
-    recordings, supervisions = [], []
-    for name, path in files.items():
-        progress.update()
-        try:
-            recordings.append(file_recording(name, path.resolve()))
-        except UserError as error:
-            bad.leave_out([name], error)
-            continue
-        supervisions.append(span(Utterance(name, name, "", ""), recordings[-1]))
-    manifests = RecordingSet.from_recordings(recordings), SupervisionSet.from_segments(supervisions)
-    return from_manifests(*manifests)
+    utterances = ((Utterance(name, name, "", ""), path) for name, path in files.items())
+    return from_manifests(*describe(utterances, bad, Progress(len(files), "files")))
 
 
 def _renamed(found: CorpusSet, name: str) -> CorpusSet:

@@ -1,4 +1,4 @@
-"""Bootstrap over speakers: how far figures would move with other speakers, and two systems compared by it.
+"""Bootstrap over speakers: how far figures would move with other speakers.
 
 A draw takes as many speakers as there are, with replacement; speaker i comes out m_i times. A target trial of
 speaker i then counts m_i times, a nontarget trial of speakers i and j m_i m_j times: as if each copy of a speaker
@@ -8,7 +8,6 @@ were a new one with the same recordings, and no copy were tried against another 
 import functools
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from scipy import sparse
@@ -213,52 +212,10 @@ def interval(draws: np.ndarray, confidence: float) -> list[float] | None:
     Returns:
         Its ends, or None where they are not finite numbers.
     """
-    return _quantiles(draws, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return quantiles(draws, [(1 - confidence) / 2, (1 + confidence) / 2])
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """How the EER of one system compares with that of another.
-
-    Attributes:
-        ratio: EER of the one by EER of the other; over seeds, the geometric mean. None where it is not finite.
-        interval: its interval, or None likewise.
-        upper: the one-sided upper bound of the same confidence, or None likewise.
-    """
-
-    ratio: float | None
-    interval: list[float] | None
-    upper: float | None
-
-    @classmethod
-    def of(
-        cls, rates: np.ndarray, draws: np.ndarray, other_rates: np.ndarray, other_draws: np.ndarray,
-        confidence: float, seed: int,
-    ) -> "Comparison":  # fmt: skip
-        """Compares by ln(EER / EER of the other) in the same draws of speakers.
-
-        Of several training seeds each draw takes as many again, with replacement, and averages the logarithms.
-
-        Args:
-            rates: (K,) EER of the system with each of K seeds.
-            draws: (K, draws) of the bootstrap.
-            other_rates: (K,) of the other system, seed by seed its counterpart.
-            other_draws: (K, draws), of the same draws of the same speakers.
-            confidence: of the interval, and of the upper bound.
-            seed: of the draws of training seeds.
-        """
-        with np.errstate(divide="ignore", invalid="ignore"):  # an EER of 0 has no ratio that is of use
-            ratio = float(np.exp((np.log(rates) - np.log(other_rates)).mean()))
-            logarithms = np.log(draws) - np.log(other_draws)
-            seeds = np.random.default_rng(seed).integers(len(draws), size=draws.shape)
-            ratios = np.exp(np.take_along_axis(logarithms, seeds, axis=0).mean(axis=0))
-        upper = _quantiles(ratios, [confidence])
-        return cls(
-            ratio if np.isfinite(ratio) else None, interval(ratios, confidence), upper[0] if upper else None
-        )  # fmt: skip
-
-
-def _quantiles(draws: np.ndarray, shares: list[float]) -> list[float] | None:
+def quantiles(draws: np.ndarray, shares: list[float]) -> list[float] | None:
     """Quantiles of the draws that have a figure; None if there are none, or one is not finite."""
     draws = draws[~np.isnan(draws)]
     if not draws.size:

@@ -12,8 +12,8 @@ from xvkd.backend.backend import PLDA
 from xvkd.backend.folding import deployed_parameters, plda_parameters
 from xvkd.backend.plda import Plda
 from xvkd.errors import UserError
-from xvkd.evaluation.bootstrap import Comparison
 from xvkd.evaluation.report import EvaluationConfig
+from xvkd.evaluation.strata import Comparison
 from xvkd.evaluation.system import METRICS, SCATTER, read_draws
 from xvkd.kaldi.plda_format import read_plda
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
-from xvkd.evaluation.bootstrap import Comparison
 from xvkd.evaluation.report import EvaluationConfig
 from xvkd.evaluation.results import Record, no_worse
+from xvkd.evaluation.strata import Comparison
 
 NOTHING = "-"
 

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from xvkd.evaluation import strata
-from xvkd.evaluation.bootstrap import Comparison, interval
+from xvkd.evaluation.bootstrap import interval
 from xvkd.evaluation.report import EvaluationConfig
 from xvkd.evaluation.results import AllDraws, Record, best_levels
+from xvkd.evaluation.strata import Comparison
 
 DEPLOYED = "deployed_parameters"
 
@@ -109,10 +110,8 @@ def _student(students: dict[str, System], record: Record) -> System:
     """The system that a student's record belongs to."""
     name = record["system"].removesuffix(f"_s{record['seed']}")
     if name not in students:
-        levels = "+".join(record["levels"])
-        # Behind levels and loss the folder's name has the data without labels.
-        further = bool(levels) and not name.endswith(f"_{levels.replace(':', '.')}_{record['loss']}")
-        students[name] = System(name, record, levels=levels or "labels only", further=further)
+        levels = "+".join(record["levels"]) or "labels only"
+        students[name] = System(name, record, levels=levels, further=bool(record["unlabelled"]))
     return students[name]
 
 
@@ -166,7 +165,7 @@ def compare(
     if keys[0] != keys[1] or _incomparable(sides):
         # Other draws, or other speakers: nothing can be compared draw by draw.
         sides = [_without_draws(side) for side in sides]
-    found = strata.compare(list(zip(*sides, strict=True)), options.confidence, options.bootstrap_seed)
+    found = Comparison.over(list(zip(*sides, strict=True)), options.confidence, options.bootstrap_seed)
     seeds = dict.fromkeys(expected, 0) | {group[0][0]: len(group) for group in groups}
     return Compared(found, min(seeds.values()))
 

@@ -29,7 +29,7 @@ class XvectorNetwork(nn.Module):
     itself, frame by frame.
 
     As it stands here, a network is a stack of unpadded layers. One whose layers are padded, branch or shorten the
-    time axis says so in :meth:`frame_outputs` and :attr:`min_frames`.
+    time axis says so in :meth:`frame_outputs` and ``padded``.
 
     Args:
         frame_layers: modules, each with ``span``, how many frames of the network's input it adds to what one frame
@@ -38,6 +38,8 @@ class XvectorNetwork(nn.Module):
         segments: name and size of each segment layer, in order.
         pooling: (batch, frames, channels) and frames that count -> (batch, 2 * channels); None: plain statistics.
     """
+
+    padded = False  # whether layers pad what they read, so that a single frame is input enough
 
     def __init__(
         self, frame_layers: Sequence[nn.Module], frame_dims: Sequence[int], segments: Sequence[tuple[str, int]],
@@ -73,7 +75,7 @@ class XvectorNetwork(nn.Module):
     @property
     def min_frames(self) -> int:
         """Frames of the shortest input."""
-        return self.receptive_field
+        return 1 if self.padded else self.receptive_field
 
     @property
     def aliases(self) -> dict[str, str]:

@@ -1,10 +1,12 @@
 """What the classifiers of :mod:`xvkd.training.objectives` have in common."""
 
+from abc import ABC, abstractmethod
+
 import torch
 from torch import nn
 
 
-class Objective(nn.Module):
+class Objective(nn.Module, ABC):
     """A classifier of the training speakers, and its loss.
 
     Attributes:
@@ -26,13 +28,13 @@ class Objective(nn.Module):
         scores = self.scores(embedding)
         return self.loss(scores, labels), scores
 
+    @abstractmethod
     def scores(self, embedding: torch.Tensor) -> torch.Tensor:
         """(batch, dim) -> float32 (batch, speakers): logits, without any margin, of which the softmax is posteriors."""
-        raise NotImplementedError
 
+    @abstractmethod
     def loss(self, scores: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """(batch, speakers), of :meth:`scores`, and (batch,) -> the loss."""
-        raise NotImplementedError
 
     def schedule(self, share: float) -> None:
         """Tells how much of the training is behind, in [0, 1]: a margin grows with it."""

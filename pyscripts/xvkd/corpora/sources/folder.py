@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from xvkd.corpora.audio_files import audio_files, claim, describe
 from xvkd.corpora.bad_recordings import BadRecordings
-from xvkd.corpora.corpus_set import file_recording, span
 from xvkd.corpora.names import SUFFIXES, safe, safe_speaker
 from xvkd.corpora.split import SplitOptions, split_speakers
 from xvkd.corpora.trials import Utterance
@@ -52,26 +52,17 @@ def manifests(
     Raises:
         UserError: a file that is not audio, names that cannot be told apart, or too few speakers.
     """
-    from lhotse import RecordingSet, SupervisionSet
-
     speakers = _scan(Path(options.audio), options.min_utterances)
     genders = _genders(Path(options.audio), set(speakers))
     progress = Progress(sum(len(files) for files in speakers.values()), "files")
     bad = BadRecordings(options.max_bad_utts)
     found = {}
     for name, members in split_speakers(speakers, options, options.audio).items():
-        recordings, supervisions = [], []
-        for speaker in members:
-            for utterance, session, path in speakers[speaker]:
-                progress.update()
-                try:
-                    recordings.append(file_recording(utterance, path.resolve()))
-                except UserError as error:
-                    bad.leave_out([utterance], error)
-                    continue
-                described = Utterance(utterance, speaker, session, genders.get(speaker, ""))
-                supervisions.append(span(described, recordings[-1]))
-        found[name] = RecordingSet.from_recordings(recordings), SupervisionSet.from_segments(supervisions)
+        files = (
+            (Utterance(utterance, speaker, session, genders.get(speaker, "")), path)
+            for speaker in members for utterance, session, path in speakers[speaker]
+        )  # fmt: skip
+        found[name] = describe(files, bad, progress)
     bad.report(options.audio)
     return found
 
@@ -82,13 +73,12 @@ def _scan(root: Path, min_utterances: int) -> dict[str, list[tuple[str, str, Pat
     origin: dict[str, Path] = {}
     for folder in sorted(path for path in root.iterdir() if path.is_dir()):
         speaker = safe_speaker(folder.name)
-        _claim(origin, speaker, folder)
-        files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+        claim(origin, speaker, folder)
         entries = []
-        for path in files:
+        for path in audio_files(folder):
             below = path.relative_to(folder).with_suffix("")
             utterance = f"{speaker}-" + safe("-".join(below.parts))
-            _claim(origin, utterance, path)
+            claim(origin, utterance, path)
             session = f"{speaker}-{below.parts[0]}" if len(below.parts) > 1 else ""
             entries.append((utterance, session, path))
         if len(entries) >= min_utterances:
@@ -101,14 +91,6 @@ def _scan(root: Path, min_utterances: int) -> dict[str, list[tuple[str, str, Pat
             f"files {', '.join(sorted(SUFFIXES))}"
         )
     return speakers
-
-
-def _claim(origin: dict[str, Path], name: str, path: Path) -> None:
-    if name in origin:
-        raise UserError(f"{path} and {origin[name]} would both be called '{name}': rename one of them")
-    if "\n" in str(path):
-        raise UserError(f"{str(path)!r}: a line break in the name cannot be written to wav.scp: rename it")
-    origin[name] = path
 
 
 def _genders(root: Path, speakers: set[str]) -> dict[str, str]:

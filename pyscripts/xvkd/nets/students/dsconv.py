@@ -78,17 +78,14 @@ class Network(XvectorNetwork):
         output_dim: size of the embedding, which is that of the target.
     """
 
+    padded = True
+
     def __init__(self, config: Config, input_dim: int, output_dim: int) -> None:
         width = config.width
         blocks = [Block(width, taps, spacing) for taps, spacing in zip(config.taps, config.spacings, strict=True)]
         layers = [ConvolutionLayer(input_dim, width, taps=5), *blocks]
         pooling = AttentiveStatisticsPooling(width, config.attention) if config.attention else None
         super().__init__(layers, [width] * len(layers), [("embedding", output_dim)], pooling)
-
-    @property
-    def min_frames(self) -> int:
-        """Frames of the shortest input."""
-        return 1
 
     def frame_outputs(
         self, x: torch.Tensor, num_frames: torch.Tensor | None

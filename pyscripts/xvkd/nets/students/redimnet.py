@@ -168,6 +168,8 @@ class Network(XvectorNetwork):
         output_dim: size of the embedding, which is that of the target.
     """
 
+    padded = True
+
     def __init__(self, config: Config, input_dim: int, output_dim: int) -> None:
         channels, frequencies, last = config.channels, config.frequencies, config.last_width
         width = channels * frequencies
@@ -181,11 +183,6 @@ class Network(XvectorNetwork):
         pooling = AttentiveStatisticsPooling(last, config.attention) if config.attention else None
         widths = [*[width] * (len(layers) - 1), last]
         super().__init__(layers, widths, [("embedding", output_dim)], pooling)
-
-    @property
-    def min_frames(self) -> int:
-        """Frames of the shortest input."""
-        return 1
 
     def frame_outputs(
         self, x: torch.Tensor, num_frames: torch.Tensor | None

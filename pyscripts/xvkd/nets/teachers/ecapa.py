@@ -150,6 +150,8 @@ class Network(XvectorNetwork):
         input_dim: features a frame.
     """
 
+    padded = True
+
     def __init__(self, config: Config, input_dim: int) -> None:
         channels, last = config.channels, config.last_width
         first = ConvolutionLayer(input_dim, channels, taps=5)
@@ -159,11 +161,6 @@ class Network(XvectorNetwork):
         pooling = AttentiveStatisticsPooling(last, config.bottleneck)
         super().__init__(layers, widths, [("segment6", config.segment_width)], pooling)
         self.segment_norms["segment6"] = nn.BatchNorm1d(2 * last)
-
-    @property
-    def min_frames(self) -> int:
-        """Frames of the shortest input."""
-        return 1
 
     def frame_outputs(
         self, x: torch.Tensor, num_frames: torch.Tensor | None

@@ -133,6 +133,8 @@ class Network(XvectorNetwork):
         input_dim: features a frame.
     """
 
+    padded = True
+
     def __init__(self, config: Config, input_dim: int) -> None:
         channels, frequencies, spacing = config.channels, input_dim, 1
         layers: list[nn.Module] = [Convolution(1, channels)]
@@ -143,11 +145,6 @@ class Network(XvectorNetwork):
             frequencies, spacing = strided(frequencies, stride), spacing * stride
             widths.append(channels * frequencies)
         super().__init__(layers, widths, [("segment6", config.segment_width)])
-
-    @property
-    def min_frames(self) -> int:
-        """Frames of the shortest input."""
-        return 1
 
     def frame_outputs(
         self, x: torch.Tensor, num_frames: torch.Tensor | None
