@@ -28,6 +28,7 @@ level=""               # with --apply: the level; without: a student's output, t
 apply_to=""            # with --apply: where to; without: <model>/applied/<name of --eval-dir>
 augmentation=copies    # how what networks are trained on is degraded, conf/augmentation/<name>.yaml; none (docs/augmentation.md)
 speed_factors=""       # train on copies at other speeds too, as further speakers: "0.9 1.1"
+backend_copies=true    # LDA and PLDA learn from the degraded copies of train too; false: from train alone
 noisy_sets="eval"      # sets that get a noisy twin, <set>_noisy, to test on as well; "": none
 durations="1 2 4"      # the list eval is also scored with so many seconds of each test utterance; "": not
 musan=""               # the folder of MUSAN, for augmentation in place of synthesised noise, music and babble

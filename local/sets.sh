@@ -29,6 +29,8 @@ those_there() {
 }
 # The sets that networks are trained on.
 train_sets() { those_there train "${derived_train[@]}"; }
+# The sets that back ends are trained on.
+backend_sets() { if "$backend_copies"; then train_sets; else echo train; fi; }
 # The sets without labels that students are distilled on, and their copies.
 distilled_sets() { those_there "${unlabelled_sets[@]}" "${derived_unlabelled[@]}"; }
 

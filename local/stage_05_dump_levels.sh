@@ -35,9 +35,9 @@ if [ -n "$teacher_embeddings" ]; then
   exit
 fi
 
-# Only students have a use for the embeddings of copies.
+# Without students, nobody has a use for what they alone are trained on.
 # shellcheck disable=SC2086
-if [ -z "$students" ]; then sets="$(without_training_sets $sets)"; fi
+if [ -z "$students" ]; then sets="$({ without_training_sets $sets; backend_sets; } | awk '!seen[$0]++')"; fi
 # Levels that nobody scores, for the students that name them. What an earlier run has dumped is kept: without it, all
 # that stands on these embeddings would be done again.
 dumped="$teacher_dir/embeddings/train/levels"

@@ -5,10 +5,10 @@ set -euo pipefail
 # shellcheck source=local/common.sh
 . "$(dirname "$0")/common.sh"
 
-# Copies to train on have served their purpose.
+# Of what is of use in training alone, back ends want some.
 sets="$(data_sets)"
 # shellcheck disable=SC2086
-sets="$(without_training_sets $sets)"
+sets="$({ without_training_sets $sets; backend_sets; } | awk '!seen[$0]++')"
 while read -r levels loss; do
   for set in $sets; do
     queue_extraction "$(student_dir "$levels" "$loss")" "$set" embedding \

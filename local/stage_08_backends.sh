@@ -5,12 +5,20 @@ set -euo pipefail
 # shellcheck source=local/common.sh
 . "$(dirname "$0")/common.sh"
 
+sets="$(backend_sets)"
 while IFS=$'\t' read -r folder level title; do
-  backend="$folder/backend/$level"
+  backend="$folder/backend/$level" inputs=() further=()
+  for set in $sets; do
+    # Embeddings from elsewhere may lack some of them.
+    if [ -n "$teacher_embeddings" ] && [ "$folder" = "$teacher_dir" ] && [ "$set" != train ] \
+      && [ ! -f "$folder/embeddings/$set/$level.scp" ]; then continue; fi
+    inputs+=(--input "$folder/embeddings/$set/.done" --input "$data/$set/utt2spk")
+    if [ "$set" != train ]; then further+=(--further "scp:$folder/embeddings/$set/$level.scp" "$data/$set/utt2spk"); fi
+  done
   queue "$backend/.done" "back end: $title" \
     --output "$backend/mean.vec" --output "$backend/transform.mat" --output "$backend/plda" \
-    --input conf/backend.yaml --input "$folder/embeddings/train/.done" --input "$data/train/utt2spk" -- \
-    python3 pyscripts/train_backend.py --config conf/backend.yaml \
+    --input conf/backend.yaml "${inputs[@]}" -- \
+    python3 pyscripts/train_backend.py --config conf/backend.yaml "${further[@]}" \
     "scp:$folder/embeddings/train/$level.scp" "$data/train/utt2spk" "$backend"
 done < <(systems)
 # shellcheck disable=SC2086

@@ -59,6 +59,22 @@ def test_the_recipes_configuration_gives_the_same_as_its_values(small, tmp_path)
         assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes()
 
 
+def test_further_embeddings_count_like_those_of_one_archive(small, tmp_path):
+    vectors, utt2spk = small
+    whole = write_table(tmp_path / "whole.ark", KEYS, vectors)
+    parts = [write_table(tmp_path / f"{i}.ark", KEYS[i::2], vectors[i::2]) for i in range(2)]
+    command("train_backend.py", *FLAGS, whole, utt2spk, tmp_path / "a")
+    command("train_backend.py", *FLAGS, "--further", parts[1], utt2spk, parts[0], utt2spk, tmp_path / "b")
+    for read in (lambda x: kaldiio.load_mat(f"{x}/mean.vec"), lambda x: read_plda(x / "plda")[2]):
+        np.testing.assert_allclose(read(tmp_path / "a"), read(tmp_path / "b"), rtol=1e-5, atol=1e-6)
+    narrow = write_table(tmp_path / "narrow.ark", KEYS, vectors[:, :5])
+    assert_error("narrow.*: 5 dimensions, but .*whole.* has 8; give one level", "--further", narrow, utt2spk, whole,
+                 utt2spk, tmp_path / "out")  # fmt: skip
+    further = ("--further", "x.ark", utt2spk)
+    done = command("train_backend.py", *FLAGS, *further, whole, utt2spk, tmp_path / "out", status=2)
+    assert "argument --further: " in done.stderr
+
+
 def test_lda_keeps_what_speakers_and_vectors_can_give(small, tmp_path):
     vectors, utt2spk = small
     table = write_table(tmp_path / "v.ark", KEYS, vectors)
@@ -111,8 +127,8 @@ def test_unusable_labels_are_told(small, tmp_path):
     assert_error("no such file|cannot be opened", table, tmp_path / "nowhere", out)
 
 
-def assert_error(message, table, utt2spk, out):
-    done = command("train_backend.py", *FLAGS, table, utt2spk, out, status=1)
+def assert_error(message, *arguments):
+    done, out = command("train_backend.py", *FLAGS, *arguments, status=1), arguments[-1]
     assert re.search(message, done.stderr.splitlines()[-1]), done.stderr
     assert not out.exists()
 

@@ -42,6 +42,21 @@ def test_sets_of_a_run(recipe, options, copies, folder):
     assert ("--augmentation conf/augmentation/online.yaml" in done.stdout) == ("online" in options)
 
 
+@pytest.mark.parametrize("options, copies", [
+    ([], ["train_copies"]),
+    (["--backend-copies", "false"], []),
+    (["--augmentation", "none"], []),
+    (["--speed-factors", "0.9"], ["train_sp", "train_copies"]),
+])  # fmt: skip
+@pytest.mark.parametrize("students", ["label", ""])
+def test_back_ends_learn_from_copies(recipe, options, copies, students):
+    done = recipe(*options, "--students", students, "--dry-run", "--stage", "5", "--stop-stage", "8")
+    for line in (line for line in done.stdout.splitlines() if "train_backend.py" in line):
+        assert re.findall(r"--further scp:\S*/embeddings/(\w+)/\S+ \S*/\1/utt2spk", line) == copies
+    extracted = set(re.findall(r"extract_embeddings.py .*/embeddings/(train_\w+)", done.stdout))
+    assert extracted == (set(copies) if not students else extracted | set(copies))
+
+
 def write_set(folder, features):
     (folder / "manifests").mkdir(parents=True)
     (folder / "utt2spk").write_text("a-1 a\n")
