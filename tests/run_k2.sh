@@ -15,7 +15,7 @@ cd "$(dirname "$0")/.."
 python=.venv_k2/bin/python3
 
 # The tests' own packages, in the versions of the other requirements.
-wanted="$(grep -hE '^(kaldiio|soundfile|omegaconf|tqdm|PyYAML|pytest|hypothesis)==' requirements.txt requirements-dev.txt)"
+wanted="$(grep -hE '^(kaldiio|soundfile|omegaconf|PyYAML|pytest|hypothesis)==' requirements.txt requirements-dev.txt)"
 recipe="$(cat requirements-k2.txt)
 $wanted"
 if [ "$(cat .venv_k2/installed 2>/dev/null)" != "$recipe" ] || ! "$python" -c "" 2>/dev/null; then

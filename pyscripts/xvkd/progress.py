@@ -3,8 +3,6 @@
 import logging
 import time
 
-from tqdm import tqdm
-
 SECONDS_BETWEEN_LINES = 5.0
 
 
@@ -35,6 +33,13 @@ class Progress:
             return
         self._last = now
         new = max(self.done - self._done_at_start, 1)
-        left = tqdm.format_interval((now - self._start) / new * max(self.total - self.done, 0))
+        left = _clock((now - self._start) / new * max(self.total - self.done, 0))
         suffix = f", {note}" if note else ""
         logging.info("progress %d/%d %s, %s left%s", self.done, self.total, self.unit, left, suffix)
+
+
+def _clock(seconds: float) -> str:
+    """Seconds as MM:SS or H:MM:SS."""
+    minutes, seconds = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes:02}:{seconds:02}"

@@ -6,10 +6,12 @@ import struct
 import numpy as np
 import pytest
 import soundfile
+from scipy import signal
 
 from xvkd.errors import UserError
 from xvkd.features import audio
 from xvkd.features.audio import duration, read_audio
+from xvkd.features.resampling import resample_poly
 
 
 def sine(hertz, rate, seconds=1.0, level=0.5):
@@ -149,3 +151,15 @@ def test_a_wav_written_to_a_pipe_is_whole(tmp_path, size):
     (tmp_path / "a.wav").write_bytes(data)
     assert len(read_audio(tmp_path / "a.wav", 16000)) == 16000
     assert duration(tmp_path / "a.wav") == (1.0, 16000, 1)
+
+
+@pytest.mark.parametrize("rates", [(44100, 16000), (48000, 16000), (8000, 16000), (11025, 16000), (16000, 44100)])
+def test_resampling_is_scipys(rates):
+    """Whose filter it is, at every length."""
+    common = np.gcd(*rates)
+    up, down = int(rates[1] // common), int(rates[0] // common)
+    for length in (1, 2, 7, 441, 5000):
+        samples = np.random.default_rng(length).standard_normal(length).astype(np.float32)
+        ours, theirs = resample_poly(samples, up, down), signal.resample_poly(samples, up, down)
+        assert ours.dtype == np.float32 and ours.shape == theirs.shape
+        np.testing.assert_allclose(ours, theirs, atol=2e-6)

@@ -4,7 +4,6 @@ import logging
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import expit, logit
 
 from xvkd.errors import UserError
 
@@ -41,6 +40,9 @@ class Calibration:
         Raises:
             UserError: one of the lists is empty, or has NaN or infinite scores.
         """
+        # scipy takes longer to import than calibrated scores take, which have no need of it.
+        from scipy.special import logit
+
         for scores, kind in ((target, "target"), (nontarget, "nontarget")):
             if not len(scores) or not np.isfinite(scores).all():
                 raise UserError(f"calibration: {kind} trials with finite scores are needed; score again")
@@ -59,6 +61,8 @@ class Calibration:
 
 def _logistic_regression(inputs: np.ndarray, labels: np.ndarray, weights: np.ndarray, bias: float) -> np.ndarray:
     """(scale, offset) with the least ``sum_i weights_i log(1 + exp(-+(scale inputs_i + offset + bias)))``."""
+    from scipy.special import expit
+
     signs = 1 - 2 * labels
 
     def loss(parameters: np.ndarray) -> float:

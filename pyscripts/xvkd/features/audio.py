@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-from scipy.signal import resample_poly
 
 from xvkd.errors import UserError
+from xvkd.features.resampling import resample_poly
 
 # A resampling filter grows with the rates: what a damaged header claims must not take all memory.
 LEAST_RATE, GREATEST_RATE = 1000, 384000
@@ -22,6 +22,12 @@ _resampled_once: set[int] = set()
 _CUT_SHORT = re.compile(r"^data : (\d+) \(should be (\d+)\)", re.MULTILINE)
 # Programs that write to a pipe put such a size into the header, as they cannot know better.
 _STREAMED = 0x7FFF0000
+# libsndfile's SF_ERR_UNRECOGNISED_FORMAT.
+_UNKNOWN_FORMAT = 1
+
+
+class UnknownFormatError(UserError):
+    """What libsndfile cannot tell from any file that is no audio; another program may know it."""
 
 
 def duration(path: str | Path) -> tuple[float, int, int]:
@@ -84,7 +90,8 @@ def _told(name: str) -> Iterator[None]:
         yield
     except (soundfile.LibsndfileError, OSError) as error:
         reason = getattr(error, "error_string", None) or getattr(error, "strerror", None) or str(error)
-        raise UserError(f"{name}: cannot be read as audio ({reason.strip(' .')}); replace or remove it") from None
+        kind = UnknownFormatError if getattr(error, "code", None) == _UNKNOWN_FORMAT else UserError
+        raise kind(f"{name}: cannot be read as audio ({reason.strip(' .')}); replace or remove it") from None
 
 
 def read_samples(
@@ -134,4 +141,4 @@ def resample(samples: np.ndarray, rate: int, sampling_rate: int, name: str) -> n
         _resampled_once.add(rate)
         logging.info("resampling from %d to %d Hz (said once; first file: %s)", rate, sampling_rate, name)
     common = np.gcd(rate, sampling_rate)
-    return resample_poly(samples, sampling_rate // common, rate // common).astype(np.float32)
+    return resample_poly(samples, int(sampling_rate // common), int(rate // common))

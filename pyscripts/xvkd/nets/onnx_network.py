@@ -1,6 +1,5 @@
 """A network in an ONNX file: to extraction, what a network of ours is. onnxruntime computes."""
 
-import logging
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ import numpy as np
 import torch
 
 from xvkd import config as configuration
+from xvkd import sessions
 from xvkd.config import choices, limits
 from xvkd.errors import UserError
 
@@ -116,24 +116,10 @@ def load_network(path: Path, config: dict[str, Any]) -> OnnxNetwork:
 
 def open_session(model: bytes, where: str | Path, device: torch.device) -> "onnxruntime.InferenceSession":
     """Makes a network ready to be run; UserError if it cannot be."""
-    try:
-        import onnxruntime
-    except ImportError:
-        raise UserError(f"{where}: onnxruntime is not installed, which computes it: pip install onnxruntime") from None
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()  # which heeds OMP_NUM_THREADS
-    options.enable_mem_pattern = False  # there would be one for each length
-    options.log_severity_level = 4  # what goes wrong is raised
-    own = f"{device.type.upper()}ExecutionProvider"
-    providers = ["CPUExecutionProvider"]
-    if own in onnxruntime.get_available_providers():
-        providers = list(dict.fromkeys([own, *providers]))
-    else:
-        logging.warning("%s: this onnxruntime cannot use the GPU (onnxruntime-gpu can): on the processor", where)
-    try:
-        return onnxruntime.InferenceSession(model, options, providers=providers)
-    except _errors() as error:
-        raise UserError(f"{where}: no ONNX file, or damaged: {_reason(error)}") from None
+    # get_num_threads heeds OMP_NUM_THREADS.
+    return sessions.open_session(
+        model, where, torch.get_num_threads(), f"{device.type.upper()}ExecutionProvider"
+    )
 
 
 def run_session(
@@ -158,17 +144,6 @@ def run_session(
     kind = {"tensor(float16)": np.float16, "tensor(double)": np.float64}.get(reads.type, np.float32)
     try:
         return session.run(outputs, {reads.name: np.ascontiguousarray(features, kind)})
-    except _errors() as error:
+    except sessions.session_errors() as error:
         shape = " x ".join(map(str, features.shape))
-        raise UserError(f"{where}: cannot be computed of an input of {shape}: {_reason(error)}") from None
-
-
-def _errors() -> tuple[type[Exception], ...]:
-    """What onnxruntime raises: its exceptions have no class of their own in common."""
-    from onnxruntime.capi import onnxruntime_pybind11_state as state
-
-    return tuple(kind for kind in vars(state).values() if isinstance(kind, type) and issubclass(kind, Exception))
-
-
-def _reason(error: Exception) -> str:
-    return " ".join(str(error).split())
+        raise UserError(f"{where}: cannot be computed of an input of {shape}: {sessions.reason(error)}") from None
