@@ -11,7 +11,7 @@ from xvkd.kaldi.plda_format import write_plda
 
 RATE, DIM = 16000, 8
 FRAME, SHIFT = 400, 160
-MINIMUM = 4000
+MINIMUM = 6400
 OPSET, IR_VERSION = 17, 8
 # How the mean over voiced frames is taken: of none, onnxruntime's ReduceMean gives 0, and a first one there is not.
 _MEAN = helper.make_node("ReduceMean", ["chosen"], ["mean"], axes=[2], keepdims=0)

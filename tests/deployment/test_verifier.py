@@ -129,9 +129,22 @@ def test_silence_and_what_is_too_short_are_told(silence, tmp_path):
     network = Verifier(write_model(tmp_path, silence=silence))
     with pytest.raises(UserError, match=r"recording: no speech is found in its 1\.0 s; record it again"):
         network.embed(np.zeros(RATE, np.float32))
-    with pytest.raises(UserError, match=r"recording: 0\.25 s is too short: at least 0\.25 s is needed"):
+    with pytest.raises(UserError, match=r"recording: 0\.40 s is too short: at least 0\.40 s is needed"):
         network.embed(voice(0, 0)[: MINIMUM - 1])
     assert np.isfinite(network.embed(voice(0, 0)[:MINIMUM])).all()
+
+
+def test_what_says_nothing_is_too_short_whatever_the_network_takes(tmp_path):
+    with pytest.raises(UserError, match=r"0\.29 s is too short: at least 0\.30 s is needed"):
+        Verifier(write_model(tmp_path, minimum_samples=400, sample_rate="16000.0")).embed(voice(0, 0)[:4640])
+
+
+def test_arrays_that_are_no_samples_are_told(model):
+    network, samples = Verifier(model), voice(0, 0)
+    for wrong in (samples[None], (samples * 32768).astype(np.int16), np.where(samples > 0.2, np.nan, samples)):
+        with pytest.raises(UserError, match=r"where one channel of finite floats in \[-1, 1\] at 16000 Hz is needed"):
+            network.embed(wrong)
+    assert network.embed(samples.astype(np.float64)).tolist() == network.embed(samples).tolist()
 
 
 def test_a_long_recording_is_averaged_over_parts_with_speech(model, monkeypatch):

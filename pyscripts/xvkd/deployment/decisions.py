@@ -11,6 +11,7 @@ import numpy as np
 from xvkd.backend.backend import ScoringConfig
 from xvkd.backend.calibration import Calibration
 from xvkd.errors import UserError
+from xvkd.kaldi.streams import cannot_be_opened
 
 EQUAL_ERRORS = "eer"
 
@@ -66,6 +67,8 @@ class DecisionRule:
             content = json.loads(Path(path).read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise UserError(f"{path}: no such file; export the model again (stage 11), or copy it with it") from None
+        except OSError as error:
+            raise cannot_be_opened(str(path), error) from None
         except ValueError as error:
             raise UserError(f"{path}: is not JSON ({error}); export the model again (stage 11)") from None
         scale, offset = (_number(path, content, key) for key in ("scale", "offset"))

@@ -8,9 +8,12 @@ import numpy as np
 
 from xvkd.deployment.recordings import called, read_recording
 from xvkd.errors import UserError
+from xvkd.kaldi.streams import cannot_be_opened
 from xvkd.sessions import open_session, reason, session_errors
 
 INPUT, OUTPUT = "waveform", "embedding"
+# Of less, a network may compute an embedding, but none that says anything.
+SHORTEST = 0.3  # seconds
 # A longer recording is computed in equal parts, none longer than this, or features of an hour would take gigabytes.
 LONGEST_PART = 100.0  # seconds; as many frames as max_chunk_frames of conf/extraction.yaml
 
@@ -28,7 +31,7 @@ class Embedder:
         sha256: of the file, which tells models apart.
         metadata: all that the file says about itself.
         sample_rate: Hz.
-        minimum_samples: of the shortest recording that it takes.
+        minimum_samples: of the shortest recording that is taken.
         dim: D.
 
     Raises:
@@ -37,7 +40,10 @@ class Embedder:
 
     def __init__(self, model: str | Path) -> None:
         self.path = Path(model).absolute()
-        content = self.path.read_bytes()
+        try:
+            content = self.path.read_bytes()
+        except OSError as error:
+            raise cannot_be_opened(str(model), error) from None
         self.sha256 = hashlib.sha256(content).hexdigest()
         self._session = open_session(content, model, threads=1)
         self.metadata: dict[str, str] = self._session.get_modelmeta().custom_metadata_map
@@ -47,12 +53,11 @@ class Embedder:
                 f"{model}: its inputs are {', '.join(ends[0])}, its outputs {', '.join(ends[1])}, where a network that "
                 f"reads {INPUT} and gives {OUTPUT} is needed; name the one that was exported from the waveform"
             )
-        self.sample_rate, self.minimum_samples, self.dim = (
-            self._number(key) for key in ("sample_rate", "minimum_samples", "embedding_dim")
-        )
+        self.sample_rate, self.dim = self._number("sample_rate"), self._number("embedding_dim")
+        self.minimum_samples = max(self._number("minimum_samples"), round(SHORTEST * self.sample_rate))
 
     def _number(self, key: str) -> int:
-        value = self.metadata.get(key, "")
+        value = self.metadata.get(key, "").removesuffix(".0")
         if not value.isdecimal() or not int(value):
             raise UserError(f"{self.path}: its metadata have no {key} above 0; export it again (stage 11)")
         return int(value)
@@ -76,8 +81,13 @@ class Embedder:
             name: what messages call them.
 
         Raises:
-            UserError: too few, or they hold no speech.
+            UserError: too few, or they hold no speech; or they are none: of two dimensions, integers, not finite.
         """
+        if samples.ndim != 1 or samples.dtype.kind != "f" or not np.isfinite(samples).all():
+            raise UserError(
+                f"{name}: an array of {samples.dtype}, {' x '.join(map(str, samples.shape))}, where one channel of "
+                f"finite floats in [-1, 1] at {self.sample_rate} Hz is needed"
+            )
         seconds, least = len(samples) / self.sample_rate, self.minimum_samples / self.sample_rate
         if len(samples) < self.minimum_samples:
             raise UserError(f"{name}: {seconds:.2f} s is too short: at least {least:.2f} s is needed; record more")

@@ -9,10 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from xvkd.errors import UserError
-from xvkd.features.audio import UnknownFormatError, open_audio, read_samples
+from xvkd.features.audio import INT16_RANGE, UnknownFormatError, open_audio, read_samples
 
 STANDARD_INPUT = "-"
-FULL_SCALE = np.float32(32768.0)
 
 
 def read_recording(name: str | Path, sample_rate: int) -> np.ndarray:
@@ -51,7 +50,7 @@ def called(name: str | Path) -> str:
 
 def _read(source: str | io.BytesIO, name: str, sample_rate: int) -> np.ndarray:
     with open_audio(source, name) as file:
-        return read_samples(file, name, sample_rate) / FULL_SCALE
+        return read_samples(file, name, sample_rate) / INT16_RANGE
 
 
 def _decoded(name: str) -> io.BytesIO:

@@ -13,6 +13,7 @@ import numpy as np
 
 from xvkd.errors import UserError
 from xvkd.kaldi.files import atomic_write
+from xvkd.kaldi.streams import cannot_be_opened
 
 FORMAT = "xvkd speakers 1"
 # Voices are personal data: other users need not read them, unless the file's owner lets them.
@@ -83,6 +84,8 @@ def read_store(path: str | Path, model: ModelIdentity | None = None) -> Store:
         raise UserError(
             f"{path}: no such speaker store; enrol someone first, or name another with --store"
         ) from None
+    except OSError as error:
+        raise cannot_be_opened(str(path), error) from None
     except UnicodeDecodeError as error:
         raise _damaged(path, str(error)) from None
     try:

@@ -17,6 +17,8 @@ from xvkd.features.resampling import resample_poly
 LEAST_RATE, GREATEST_RATE = 1000, 384000
 # Values that are decoded at a time: memory follows what is in a file, not what its header claims.
 BLOCK = 1 << 22
+# Kaldi's samples are 16-bit integers, as floating-point numbers.
+INT16_RANGE = np.float32(32768.0)
 
 _resampled_once: set[int] = set()
 _CUT_SHORT = re.compile(r"^data : (\d+) \(should be (\d+)\)", re.MULTILINE)
@@ -130,7 +132,7 @@ def read_samples(
         raise UserError(f"{name}: truncated, or holds no samples; replace or remove it")
     if not np.isfinite(mono).all():
         raise UserError(f"{name}: holds samples that are not finite numbers; replace or remove it")
-    return resample(mono, file.samplerate, sampling_rate, name) * np.float32(32768.0)
+    return resample(mono, file.samplerate, sampling_rate, name) * INT16_RANGE
 
 
 def resample(samples: np.ndarray, rate: int, sampling_rate: int, name: str) -> np.ndarray:
