@@ -20,6 +20,7 @@ from xvkd.distillation.task import fold_affine
 from xvkd.distillation.teacher import read_teachers
 from xvkd.errors import UserError
 from xvkd.nets.models import STUDENTS
+from xvkd.training.ranks import joined
 from xvkd.training.setup import TrainingSetup, training_parser
 
 
@@ -82,4 +83,4 @@ def parse() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    cli.run(joined(main))

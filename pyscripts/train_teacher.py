@@ -6,6 +6,7 @@ Its classifier is kept beside it (classifier.safetensors): students may imitate 
 
 from xvkd import cli
 from xvkd.nets.models import TEACHERS
+from xvkd.training.ranks import joined
 from xvkd.training.setup import TrainingSetup, training_parser
 
 
@@ -20,4 +21,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    cli.run(joined(main))

@@ -7,6 +7,7 @@ import torch
 
 from xvkd.nets.models import STUDENTS, BuildRecord, build_network
 from xvkd.training.classification import SpeakerClassification
+from xvkd.training.config import FineTuningConfig, SpecAugmentConfig, TrainingConfig
 from xvkd.training.data import ChunkDataset, UtteranceReader
 from xvkd.training.objectives import softmax
 from xvkd.training.sampling import Pool
@@ -38,6 +39,20 @@ def utterances(seed=0):
     }
 
 
+def toy_config(**changes):
+    """A training configuration for toys; keywords replace its values."""
+    values = {
+        "epochs": 3, "chunks_per_utterance": 1, "balance": "utterances", "batch_size": 4, "chunk_frames": 20,
+        "spec_augment": SpecAugmentConfig(0, 0, 0, 0), "optimiser": "adamw", "momentum": 0.9,
+        "weight_decay": 0.01, "schedule": "one_cycle", "learning_rate": 0.01, "warmup": 0.2, "final_share": 0.01,
+        "max_gradient_norm": 5.0, "precision": "float32", "average_epochs": 1, "dev_every": 0,
+        "dev_utterances": 100, "dev_frames": 100, "patience": 0,
+        "fine_tuning": FineTuningConfig(0, 40, 0.001, None), "cache_gib": 1.0, "reader_workers": 0,
+        "checkpoint_minutes": 1e6,
+    }  # fmt: skip
+    return TrainingConfig(**{**values, **changes})
+
+
 def make_task(seed=0, kind="softmax", objective=None):
     torch.manual_seed(seed)
     network = build_network(BuildRecord(STUDENTS, "tdnn", {"width": 8}, 4, 6), "toy")
@@ -47,7 +62,7 @@ def make_task(seed=0, kind="softmax", objective=None):
 
 def train(folder, config, task, fingerprint="x", reads=10**9, data=None, copies=None, development=None):
     """Trains a task; returns how many utterances were read."""
-    reader = Fragile(data or utterances())
+    reader = data if isinstance(data, Fragile) else Fragile(data or utterances())
     reader.reads = reads
     pool = Pool(list(reader), np.arange(len(reader)) % SPEAKERS, copies or {})
     dataset = partial(ChunkDataset, reader, list(reader))

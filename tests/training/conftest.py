@@ -4,8 +4,7 @@ import kaldiio
 import numpy as np
 import pytest
 import torch
-
-from xvkd.training.config import FineTuningConfig, SpecAugmentConfig, TrainingConfig
+from toy_training import toy_config
 
 
 @pytest.fixture(autouse=True)
@@ -20,19 +19,7 @@ def one_thread():
 def make_config():
     """A training configuration for toys; keywords replace its values."""
 
-    def make(**changes):
-        values = {
-            "epochs": 3, "chunks_per_utterance": 1, "balance": "utterances", "batch_size": 4, "chunk_frames": 20,
-            "spec_augment": SpecAugmentConfig(0, 0, 0, 0), "optimiser": "adamw", "momentum": 0.9,
-            "weight_decay": 0.01, "schedule": "one_cycle", "learning_rate": 0.01, "warmup": 0.2, "final_share": 0.01,
-            "max_gradient_norm": 5.0, "precision": "float32", "average_epochs": 1, "dev_every": 0,
-            "dev_utterances": 100, "dev_frames": 100, "patience": 0,
-            "fine_tuning": FineTuningConfig(0, 40, 0.001, None), "cache_gib": 1.0, "reader_workers": 0,
-            "checkpoint_minutes": 1e6,
-        }  # fmt: skip
-        return TrainingConfig(**{**values, **changes})
-
-    return make
+    return toy_config
 
 
 @pytest.fixture

@@ -81,7 +81,7 @@ def test_a_chunk_lies_within_its_utterance(length, offset):
     frames = np.column_stack([np.arange(length), -np.arange(length)]).astype(np.float32)
     chunk_frames = 20
     dataset = ChunkDataset(Frames(a=frames), ["a"], chunk_frames)
-    features, indices = dataset[Batch(np.zeros(1, int), np.array([offset]), np.zeros(1, int))]
+    features, indices = dataset[Batch(np.zeros(1, int), np.array([offset]), np.zeros(1, int), slice(0, 1))]
     assert features.shape == (1, chunk_frames, 2) and indices.tolist() == [0]
     drawn = features[0, :, 0].tolist()
     assert (features[0, :, 1] == -features[0, :, 0]).all()
@@ -96,13 +96,13 @@ def test_a_chunk_can_begin_at_either_end_of_the_range():
     frames = np.arange(22, dtype=np.float32)[:, None]
     dataset = ChunkDataset(Frames(a=frames), ["a"], 20)
     offsets = np.array([0.0, 0.3, 0.34, 0.6, 0.67, np.nextafter(1, 0)])
-    features, _ = dataset[Batch(np.zeros(6, int), offsets, np.zeros(6, int))]
+    features, _ = dataset[Batch(np.zeros(6, int), offsets, np.zeros(6, int), slice(0, 6))]
     assert features[:, 0, 0].tolist() == [0, 0, 1, 1, 2, 2]
 
 
 def test_a_batch_has_the_right_utterances_in_the_right_rows():
     reader = Frames({f"u{i}": np.full((30, 2), i, np.float32) for i in range(5)})
-    batch = Batch(np.array([3, 0, 4]), np.zeros(3), np.zeros(3, int))
+    batch = Batch(np.array([3, 0, 4]), np.zeros(3), np.zeros(3, int), slice(0, 3))
     features, indices = ChunkDataset(reader, list(reader), 20)[batch]
     assert features[:, 0, 0].tolist() == indices.tolist() == [3, 0, 4]
 

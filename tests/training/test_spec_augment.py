@@ -14,7 +14,7 @@ def runs(hidden):
 def test_stretches_of_frames_and_coefficients():
     torch.manual_seed(0)
     features = torch.randn(200, 50, 10).abs() + 1
-    found = hide(features, SpecAugmentConfig(1, 8, 1, 3))
+    found = hide(features, SpecAugmentConfig(1, 8, 1, 3), 200)
     assert torch.equal(found[found != 0], features[found != 0])
     frames, bins = (found == 0).all(dim=2), (found == 0).all(dim=1)
     assert torch.equal(found == 0, frames[:, :, None] | bins[:, None])
@@ -27,12 +27,12 @@ def test_stretches_of_frames_and_coefficients():
 
 def test_several_stretches():
     torch.manual_seed(0)
-    hidden = hide(torch.ones(100, 60, 2), SpecAugmentConfig(3, 5, 0, 0))[:, :, 0] == 0
+    hidden = hide(torch.ones(100, 60, 2), SpecAugmentConfig(3, 5, 0, 0), 100)[:, :, 0] == 0
     lengths = [runs(row.tolist()) for row in hidden]
     assert {len(found) for found in lengths} >= {1, 2, 3} and all(sum(found) <= 15 for found in lengths)
 
 
 def test_nothing_is_hidden_and_nothing_drawn_when_it_is_off():
     features, before = torch.ones(2, 20, 4), torch.get_rng_state()
-    assert hide(features, SpecAugmentConfig(0, 5, 0, 5)) is features
+    assert hide(features, SpecAugmentConfig(0, 5, 0, 5), 2) is features
     assert torch.equal(torch.get_rng_state(), before)

@@ -13,6 +13,7 @@ from xvkd.distillation.levels import Level
 from xvkd.distillation.targets import TargetMap, Targets
 from xvkd.nets.network import SEQUENCE, XvectorNetwork
 from xvkd.nets.onnx_network import OnnxNetwork
+from xvkd.training.ranks import gather
 
 FRAMES = "frame" + SEQUENCE  # of the student
 
@@ -105,12 +106,13 @@ class Looped(nn.Module):
         self.maps = nn.ModuleList(MapOnDevice(part) for part in targets.maps)
 
     def forward(self, features: torch.Tensor, utterances: torch.Tensor) -> BatchTargets:
-        """(batch, frames, dim) and the indices of their utterances, which are not read -> their targets."""
+        """(part, frames, dim), this rank's of the batch, and (batch,) indices of its utterances -> their targets."""
         found: dict[tuple[int, str], torch.Tensor] = {}
         for teacher, network in self._networks.items():
             names = [level.name for level in self._levels if level.teacher == teacher]
             outputs = network(features, levels=names)
-            found |= {(teacher, name): output.to(features.device) for name, output in outputs.items()}
+            for name, output in outputs.items():
+                found[teacher, name] = gather(output.to(features.device), len(utterances))
         embeddings = [found[level.teacher, level.name] for level in self._levels if not level.is_sequence]
         groups = [torch.cat(embeddings, dim=1)] if len(self.maps) == 1 else embeddings
         values = [to_target(group) for to_target, group in zip(self.maps, groups, strict=True)]

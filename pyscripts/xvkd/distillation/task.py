@@ -13,6 +13,7 @@ from xvkd.distillation.sources import FRAMES, Dumped, Looped
 from xvkd.nets.network import XvectorNetwork
 from xvkd.registry import find
 from xvkd.training.objective import Objective
+from xvkd.training.ranks import gather
 
 
 def losses_of(config: LossConfig, *kinds: str) -> list[tuple[ModuleType, float]]:
@@ -64,6 +65,8 @@ class Distillation(nn.Module):
         self._sequence_weights = [weight for _, weight in sequences]
         self._outputs = [network.output_level, *([FRAMES] if sequences else [])]
         self.register_buffer("labels", labels, persistent=False)
+        # Chunks whose speakers are not known, all of a batch perhaps, leave the classifier without gradient.
+        self.skips = labels is not None and bool((labels < 0).any())
         if not self._of_levels:
             self.watched = "agreement"
 
@@ -71,7 +74,7 @@ class Distillation(nn.Module):
         """One batch.
 
         Args:
-            features: (batch, frames, dim).
+            features: (part, frames, dim), this rank's of the batch.
             utterances: (batch,) indices.
 
         Returns:
@@ -79,7 +82,9 @@ class Distillation(nn.Module):
             for which student and teacher choose the same speaker.
         """
         target = self.source(features, utterances)
+        # Of the whole batch: losses look across it.
         outputs = self.network(features, levels=self._outputs)
+        outputs = {level: gather(output, len(utterances)) for level, output in outputs.items()}
         embedding = outputs[self.network.output_level]
         loss, watched = self._level_loss(embedding, target.values) if self._of_levels else (0.0, None)
         for head, weight, frames in zip(

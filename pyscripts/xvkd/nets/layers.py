@@ -17,10 +17,10 @@ class FrameConvolution(nn.Conv1d):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(batch, frames, in_channels) -> (batch, frames', out_channels)."""
         x = functional.conv2d(
-            _as_image(x), self.weight.unsqueeze(2), self.bias, padding=(0, *self.padding), dilation=(1, *self.dilation),
+            as_image(x), self.weight.unsqueeze(2), self.bias, padding=(0, *self.padding), dilation=(1, *self.dilation),
             groups=self.groups,
         )  # fmt: skip
-        return _as_frames(x)
+        return as_frames(x)
 
 
 class FrameNorm(nn.BatchNorm2d):
@@ -28,15 +28,15 @@ class FrameNorm(nn.BatchNorm2d):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(batch, frames, channels) -> the same shape."""
-        return _as_frames(super().forward(_as_image(x)))
+        return as_frames(super().forward(as_image(x)))
 
 
-def _as_image(x: torch.Tensor) -> torch.Tensor:
+def as_image(x: torch.Tensor) -> torch.Tensor:
     """(batch, frames, channels) -> (batch, channels, 1, frames), the same memory."""
     return x.transpose(1, 2).unsqueeze(2)
 
 
-def _as_frames(x: torch.Tensor) -> torch.Tensor:
+def as_frames(x: torch.Tensor) -> torch.Tensor:
     """(batch, channels, 1, frames) -> (batch, frames, channels), the same memory."""
     return x.squeeze(2).transpose(1, 2)
 

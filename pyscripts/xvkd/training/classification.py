@@ -17,6 +17,7 @@ from xvkd.kaldi.files import atomic_write
 from xvkd.nets.network import XvectorNetwork
 from xvkd.registry import find
 from xvkd.training.objective import Objective
+from xvkd.training.ranks import gather
 
 CLASSIFIER = "classifier.safetensors"
 
@@ -32,6 +33,7 @@ class SpeakerClassification(nn.Module):
     """
 
     watched = "accuracy"
+    skips = False  # no batch leaves parameters without gradient
 
     def __init__(self, network: XvectorNetwork, speakers: torch.Tensor, kind: str, objective: Any) -> None:
         super().__init__()
@@ -40,9 +42,14 @@ class SpeakerClassification(nn.Module):
         self.register_buffer("speakers", speakers, persistent=False)
 
     def forward(self, features: torch.Tensor, utterances: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """(batch, frames, dim) and (batch,) -> loss, and share of speakers that are right without any margin."""
+        """The loss of a batch, and the share of speakers that are right without any margin.
+
+        Args:
+            features: (part, frames, dim), this rank's of the batch.
+            utterances: (batch,) indices.
+        """
         labels = self.speakers[utterances]
-        loss, scores = self.classifier(self.network(features)[self.network.output_level], labels)
+        loss, scores = self.classifier(gather(self.network(features)[self.network.output_level], len(labels)), labels)
         return loss, (scores.argmax(dim=1) == labels).float().mean()
 
 

@@ -11,6 +11,7 @@ from xvkd.errors import UserError
 from xvkd.features.network_input import MOST_FRAMES_APART, InputConfig, network_input
 from xvkd.kaldi.archives import MatrixReader
 from xvkd.kaldi.datadir import DataDir
+from xvkd.training import ranks
 from xvkd.training.checkpoint import checksum
 from xvkd.training.sampling import Batch, ChunkSampler
 
@@ -95,7 +96,7 @@ class UtteranceReader:
 
 
 class ChunkDataset(Dataset):
-    """Makes a batch of chunks of equal length.
+    """Makes this rank's part of a batch of chunks of equal length.
 
     Args:
         reader: gives the utterances.
@@ -107,30 +108,34 @@ class ChunkDataset(Dataset):
         self._reader, self._utterances, self._length = reader, utterances, chunk_frames
 
     def __getitem__(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-        """float32 (batch, chunk_frames, dim) and int64 (batch,) indices of the utterances."""
-        rows = zip(batch.utterances, batch.offsets, batch.seeds, strict=True)
+        """float32 (part, chunk_frames, dim), and int64 (batch,) indices of the utterances of the whole batch."""
+        own = (values[batch.part] for values in (batch.utterances, batch.offsets, batch.seeds))
+        rows = zip(*own, strict=True)
         chunks = [self._reader.chunk(self._utterances[row], self._length, *random) for row, *random in rows]
         return torch.from_numpy(np.stack(chunks)), torch.from_numpy(batch.utterances)
 
 
-def chunk_loader(dataset: ChunkDataset, sampler: ChunkSampler, workers: int) -> DataLoader:
-    """A loader of whole batches; ``workers`` processes read ahead."""
+def chunk_loader(dataset: ChunkDataset, sampler: ChunkSampler, workers: int, pinned: bool = False) -> DataLoader:
+    """A loader of batches; ``workers`` processes read ahead, into pinned memory if a GPU is to fetch them there."""
     # With a generator of its own it draws nothing from torch's, so that an epoch can be begun in its middle.
     return DataLoader(
-        dataset, sampler=sampler, batch_size=None, num_workers=workers, generator=torch.Generator()
+        dataset, sampler=sampler, batch_size=None, num_workers=workers, generator=torch.Generator(), pin_memory=pinned,
+        persistent_workers=workers > 0,
     )
 
 
 def usable_utterances(reader: Reader, utterances: Sequence[str], where: str) -> dict[str, int]:
     """Those of the utterances with at least one frame for the network, in order, with their frames' checksums.
 
-    Some may have no features, or no voiced frame: stage 3 has seen to it that they are few enough.
+    Some may have no features, or no voiced frame: stage 3 has seen to it that they are few enough. Each rank reads its
+    part of them.
 
     Raises:
         UserError: none is left.
     """
-    inputs = ((utterance, reader[utterance]) for utterance in utterances if utterance in reader)
-    usable = {utterance: checksum(frames) for utterance, frames in inputs if len(frames)}
+    own = utterances[ranks.part(len(utterances))]
+    inputs = ((utterance, reader[utterance]) for utterance in own if utterance in reader)
+    usable = ranks.union({utterance: checksum(frames) for utterance, frames in inputs if len(frames)})
     if not usable:
         raise UserError(f"{where}: no utterance has a voiced frame; check its features and VAD")
     return usable

@@ -1,6 +1,8 @@
 """Where and in which precision to compute."""
 
 import ctypes
+import logging
+import statistics
 
 import torch
 
@@ -9,7 +11,7 @@ _TRIM_THRESHOLD, _MMAP_MAX = -1, -4
 
 
 def choose_device() -> torch.device:
-    """The first GPU if there is one, else the processor, for which memory is kept."""
+    """The first GPU if there is one, of several ranks each one's own; else the processor, for which memory is kept."""
     if torch.cuda.is_available():
         return torch.device("cuda")
     _keep_freed_memory()
@@ -48,8 +50,34 @@ def choose_precision(device: torch.device, wanted: str) -> torch.dtype:
     return torch.bfloat16 if fast else torch.float32
 
 
-def to_device(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """A tensor on the device; a GPU fetches it from pinned memory while the processor goes on."""
-    if device.type == "cuda":
-        return tensor.pin_memory().to(device, non_blocking=True)
-    return tensor.to(device)
+class GpuUse:
+    """How busy a GPU is, and how much of its memory is taken; of a processor, nothing.
+
+    Args:
+        device: where a training computes.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device if device.type == "cuda" else None
+        self._can_be_asked = self._device is not None
+        self._percent: list[int] = []
+
+    def look(self) -> None:
+        """Asks how busy the GPU has been of late. (The driver knows, for about the last second.)"""
+        if not self._can_be_asked:
+            return
+        try:
+            self._percent.append(torch.cuda.utilization(self._device))
+        except Exception as error:  # the package is not installed, or the driver, a partition of a GPU, does not tell
+            self._can_be_asked = False
+            logging.warning("how busy the GPU is will not be logged (pip install nvidia-ml-py): %s", error)
+
+    def figures(self) -> dict[str, float | None]:
+        """Columns of a log: the mean of the looks since the last figures, in percent, and the most memory in GiB."""
+        if self._device is None:
+            return {}
+        percent = round(statistics.mean(self._percent), 1) if self._percent else None
+        self._percent = []
+        memory = round(torch.cuda.max_memory_allocated(self._device) / 2**30, 2)
+        torch.cuda.reset_peak_memory_stats(self._device)
+        return {"gpu_percent": percent, "gpu_memory_gib": memory}

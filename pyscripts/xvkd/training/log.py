@@ -12,8 +12,9 @@ from xvkd.kaldi.files import OUT_OF_SPACE, atomic_write
 
 def write_history(path: Path, history: Sequence[Mapping[str, float | None]]) -> None:
     """Writes a line an epoch; what was not measured after an epoch is left empty."""
+    columns = list(dict.fromkeys(name for line in history for name in line))
     with atomic_write(path) as file:
-        writer = csv.DictWriter(file, history[0].keys(), lineterminator="\n")
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
         writer.writeheader()
         writer.writerows(history)
 
@@ -22,12 +23,14 @@ class Curves:
     """Curves over the steps of a training, in ``log/tensorboard``. Without the package, there are none.
 
     Args:
-        folder: where TensorBoard's files are.
+        folder: where TensorBoard's files are; None: there are to be no curves.
         steps: how many steps are behind; what an earlier run has written of further ones is no longer shown.
     """
 
-    def __init__(self, folder: Path, steps: int) -> None:
+    def __init__(self, folder: Path | None, steps: int) -> None:
         self._folder, self._writer = folder, None
+        if folder is None:
+            return
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError:

@@ -7,6 +7,7 @@ import numpy as np
 from torch.utils.data import Sampler
 
 from xvkd.errors import UserError
+from xvkd.training import ranks
 
 
 @dataclass
@@ -16,6 +17,7 @@ class Batch:
     utterances: np.ndarray  # (batch,) indices
     offsets: np.ndarray  # (batch,) in [0, 1): where in the utterance the chunk begins
     seeds: np.ndarray  # (batch,) int64: of whatever else is random about the chunk
+    part: slice  # those that this rank reads
 
 
 class Pool:
@@ -63,12 +65,20 @@ class ChunkSampler(Sampler[Batch]):
         batch_size: chunks.
         balance: "utterances": each original has equally many chunks; "speakers": each speaker has.
         seed: of the run.
+
+    Raises:
+        UserError: a batch has fewer chunks than there are ranks.
     """
 
     def __init__(self, pool: Pool, chunks_per_utterance: int, batch_size: int, balance: str, seed: int) -> None:
         self._pool = pool
         self._chunks = len(pool) * chunks_per_utterance
         self._batch_size = min(batch_size, self._chunks)
+        if self._batch_size < ranks.count():
+            raise UserError(
+                f"training.batch_size: {self._batch_size} chunks are too few for {ranks.count()} ranks, of which each "
+                "reads a part of a batch; raise it, or give fewer of --ngpu, --nproc or --nnodes"
+            )
         self._order = {"utterances": self._by_utterance, "speakers": self._by_speaker}[balance]
         self._seed = seed
         self.epoch = 0
@@ -83,9 +93,10 @@ class ChunkSampler(Sampler[Batch]):
         utterances = self._pool.draw(self._order(random), random)
         offsets = random.random(len(utterances))
         seeds = random.integers(2**63, size=len(utterances))
+        part = ranks.part(self._batch_size)
         for batch in range(self.first_batch, len(self)):
             rows = slice(batch * self._batch_size, (batch + 1) * self._batch_size)
-            yield Batch(utterances[rows], offsets[rows], seeds[rows])
+            yield Batch(utterances[rows], offsets[rows], seeds[rows], part)
 
     def _by_utterance(self, random: np.random.Generator) -> np.ndarray:
         """The originals of an epoch's chunks, each as often as any other."""

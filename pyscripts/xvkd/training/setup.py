@@ -22,6 +22,7 @@ from xvkd.kaldi.datadir import DataDir
 from xvkd.nets.extraction import ExtractionConfig
 from xvkd.nets.models import STUDENTS, BuildRecord, build_network, finish_model
 from xvkd.nets.network import XvectorNetwork
+from xvkd.training import ranks
 from xvkd.training.augmented import AugmentingReader, noise_fingerprint
 from xvkd.training.checkpoint import fingerprint
 from xvkd.training.classification import SpeakerClassification, make_classifier, save_classifier
@@ -95,7 +96,8 @@ class TrainingSetup:
                 f"{', '.join(unlabelled)}; set it to utterances"
             )
         self._online: dict[str, Any] = {}
-        clean = UtteranceReader(data_dirs, self.input, self.config.training.cache_gib * _GIB)
+        cache = self.config.training.cache_gib * _GIB / ranks.ranks_here()
+        clean = UtteranceReader(data_dirs, self.input, cache)
         self._reader: Reader = clean
         if args.augmentation or args.noise:
             self._reader = self._augmenting(args.augmentation, args.noise, clean, data_dirs, utt2spk)
@@ -180,7 +182,8 @@ class TrainingSetup:
 
     def save_classifier(self, classifier: Objective, network: XvectorNetwork) -> None:
         """Writes what a teacher tells its speakers apart with, beside the model."""
-        save_classifier(self.folder, classifier, self._objective_options, network, self._names.tolist())
+        if ranks.is_first():
+            save_classifier(self.folder, classifier, self._objective_options, network, self._names.tolist())
 
     def start(self, task: nn.Module) -> bool:
         """Puts the weights of --init-model, if it is given, into a task.
@@ -234,7 +237,8 @@ class TrainingSetup:
             **self._recorded, **self._online, "input": asdict(self.input), "features": asdict(self.features),
             "vad": asdict(self.vad),
         }
-        finish_model(self.folder, network, self._record, content)
+        if ranks.is_first():
+            finish_model(self.folder, network, self._record, content)
         logging.info("%s: %d parameters", self.folder, network.num_parameters())
 
 

@@ -5,15 +5,17 @@ What is hidden becomes 0, which is the mean after mean normalisation.
 
 import torch
 
+from xvkd.training import ranks
 from xvkd.training.config import SpecAugmentConfig
 
 
-def hide(features: torch.Tensor, config: SpecAugmentConfig) -> torch.Tensor:
+def hide(features: torch.Tensor, config: SpecAugmentConfig, batch: int) -> torch.Tensor:
     """Hides other stretches of each chunk of a batch, drawn by torch's generator.
 
     Args:
-        features: (batch, frames, dim).
+        features: (part, frames, dim), this rank's of the batch.
         config: how many stretches, each of 0 frames or coefficients up to the widest.
+        batch: chunks; all ranks draw for all of them, so that their generators stay alike.
 
     Returns:
         the same shape; ``features`` itself if nothing is to be hidden.
@@ -22,7 +24,7 @@ def hide(features: torch.Tensor, config: SpecAugmentConfig) -> torch.Tensor:
         (1, config.time_masks, config.time_mask_frames), (2, config.frequency_masks, config.frequency_mask_bins),
     ):  # fmt: skip
         if masks:
-            hidden = _stretches(features.shape[0], features.shape[axis], masks, widest, features.device)
+            hidden = _stretches(batch, features.shape[axis], masks, widest, features.device)[ranks.part(batch)]
             features = features.masked_fill(hidden.unsqueeze(3 - axis), 0.0)
     return features
 

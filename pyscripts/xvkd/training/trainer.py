@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +13,16 @@ from torch import nn
 
 from xvkd.errors import UserError
 from xvkd.progress import Progress
-from xvkd.training import checkpoint
+from xvkd.training import checkpoint, ranks
 from xvkd.training.averaging import Average
 from xvkd.training.config import TrainingConfig
 from xvkd.training.data import ChunkDataset, chunk_loader
 from xvkd.training.development import DevelopmentSet
-from xvkd.training.device import choose_device, choose_precision, to_device
+from xvkd.training.device import GpuUse, choose_device, choose_precision
 from xvkd.training.log import Curves, write_history
 from xvkd.training.objective import Objective
 from xvkd.training.optimisation import Schedule, make_optimiser
+from xvkd.training.parallel import parallel
 from xvkd.training.sampling import ChunkSampler, Pool
 from xvkd.training.spec_augment import hide
 
@@ -47,9 +49,11 @@ class _Phase:
 class Trainer:
     """Trains a task over random chunks, and goes on from the last checkpoint of the same task.
 
+    Of several ranks (:mod:`.ranks`), each has a trainer, and all of them the same weights; the first writes the files.
+
     Args:
         task: a module that maps (features, utterance indices) to (loss, share or distance to watch); it names that as
-            ``watched``, and what is trained as ``network``.
+            ``watched``, and what is trained as ``network``. Of several ranks, each gets its part of the features.
         make_dataset: gives batches of chunks of so many frames.
         pool: the utterances of the dataset.
         config: how to train.
@@ -68,6 +72,7 @@ class Trainer:
         self._device = choose_device()
         self._precision = choose_precision(self._device, config.precision)
         self._task, self._make_dataset, self._development = task.to(self._device), make_dataset, development
+        self._model, self._gpu = parallel(self._task), GpuUse(self._device)
         self._objectives = [module for module in task.modules() if isinstance(module, Objective)]
         self._phases = _phases(config, pool, seed)
         self._step = 0  # of all phases
@@ -84,13 +89,16 @@ class Trainer:
         Raises:
             UserError: the loss is not a finite number.
         """
-        state = self._checkpoint()
+        state = ranks.from_first(self._checkpoint)
+        if ranks.count() > 1:
+            # Whatever all ranks draw, all draw alike.
+            checkpoint.set_random_states(ranks.from_first(checkpoint.random_states))
         self._progress = Progress(sum(phase.steps for phase in self._phases), "steps")
         if state:
             self._restore(state)
             logging.info("going on from step %d of %d", self._step, self._progress.total)
         self._progress.resume(self._step)
-        self._curves = Curves(self._folder / "log" / "tensorboard", self._step)
+        self._curves = Curves(self._folder / "log" / "tensorboard" if ranks.is_first() else None, self._step)
         self._task.train()
         for number in range(self._phase_number, len(self._phases)):
             self._begin_phase(number)
@@ -108,7 +116,8 @@ class Trainer:
         phase = self._phase = self._phases[number]
         self._phase_number, self._phase_step = number, 0
         self._loader = chunk_loader(
-            self._make_dataset(phase.chunk_frames), phase.sampler, self._config.reader_workers
+            self._make_dataset(phase.chunk_frames), phase.sampler, self._config.reader_workers,
+            pinned=self._device.type == "cuda",
         )
         self._optimiser = make_optimiser(self._task.parameters(), self._config)
         self._schedule = Schedule(self._optimiser, self._config, phase.learning_rate, phase.steps)
@@ -117,8 +126,9 @@ class Trainer:
         self._best: dict[str, Any] = {}
         self._since_best = 0  # evaluations
         logging.info(
-            "%s on %s in %s: %d epochs of %d batches",
-            phase.name, self._device, str(self._precision).removeprefix("torch."), phase.epochs, len(phase.sampler),
+            "%s on %s%s in %s: %d epochs of %d batches",
+            phase.name, self._device, f", {ranks.count()} ranks," if ranks.count() > 1 else "",
+            str(self._precision).removeprefix("torch."), phase.epochs, len(phase.sampler),
         )
 
     def _train_epoch(self) -> None:
@@ -128,7 +138,9 @@ class Trainer:
         before, start = self._seconds, time.monotonic()
         saved = start
         for features, utterances in self._loader:
-            loss, watched = self._train_step(to_device(features, self._device), to_device(utterances, self._device))
+            # A GPU fetches them while the processor goes on.
+            batch = (tensor.to(self._device, non_blocking=True) for tensor in (features, utterances))
+            loss, watched = self._train_step(*batch)
             self._losses.append(loss)
             self._watched.append(watched)
             self._step += 1
@@ -140,16 +152,16 @@ class Trainer:
             if not last and time.monotonic() - saved > 60 * self._config.checkpoint_minutes:
                 self._save()
                 saved = time.monotonic()
-        self._end_epoch(features.shape[0] * features.shape[1] * _FRAME_SECONDS)
+        self._end_epoch(len(utterances) * features.shape[1] * _FRAME_SECONDS)
         self._save()
 
     def _train_step(self, features: torch.Tensor, utterances: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         self._schedule.set(self._phase_step)
         self._set_margin()
-        features = hide(features, self._config.spec_augment)
+        features = hide(features, self._config.spec_augment, len(utterances))
         mixed = self._precision != torch.float32
         with torch.autocast(self._device.type, self._precision, enabled=mixed):
-            loss, watch = self._task(features, utterances)
+            loss, watch = self._model(features, utterances)
         self._optimiser.zero_grad(set_to_none=True)
         self._scaler.scale(loss).backward()
         self._scaler.unscale_(self._optimiser)
@@ -174,6 +186,7 @@ class Trainer:
     def _look(self) -> None:
         """Looks at the last losses, and shows them."""
         loss = self._finite_mean(self._losses[-_STEPS_BETWEEN_LOOKS:])
+        self._gpu.look()
         note = f"epoch {len(self._history) + 1}, loss {loss:.3f}"
         self._progress.update(self._step - self._progress.done, note)
         self._curves.add(
@@ -192,6 +205,7 @@ class Trainer:
             **self._evaluate(),
             "seconds": round(self._seconds, 2),
             "times_real_time": round(speech / self._seconds, 1),
+            **self._gpu.figures(),
         })
         self._losses, self._watched, self._seconds = [], [], 0.0
         epoch = self._phase_step // len(self._phase.sampler)
@@ -200,7 +214,8 @@ class Trainer:
         figures = {name: value for name, value in self._history[-1].items() if value is not None}
         logging.info("; ".join(f"{name} {value:.4g}" for name, value in figures.items()))
         self._curves.add(self._step, {f"epoch/{name}": value for name, value in figures.items() if name != "epoch"})
-        write_history(self._folder / "log" / "training.csv", self._history)
+        if ranks.is_first():
+            write_history(self._folder / "log" / "training.csv", self._history)
 
     def _evaluate(self) -> dict[str, float | None]:
         """The EER on the development set, after those epochs that are to have one."""
@@ -210,7 +225,7 @@ class Trainer:
         epoch, steps = self._phase_step // len(self._phase.sampler), self._phase_step
         if epoch % every and steps < self._phase.steps:
             return {"dev_eer_percent": None}
-        eer = self._development.eer(self._task.network, self._device)
+        eer = ranks.from_first(partial(self._development.eer, self._task.network, self._device))
         self._since_best += 1
         if self._config.patience and eer < self._best.get("eer", float("inf")):
             weights = {name: tensor.detach().cpu().clone() for name, tensor in self._task.state_dict().items()}
@@ -242,6 +257,8 @@ class Trainer:
         return value
 
     def _save(self) -> None:
+        if not ranks.is_first():
+            return
         self._curves.flush()
         checkpoint.save(self._folder / "checkpoints", {
             **self._about,
