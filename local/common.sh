@@ -47,11 +47,13 @@ allowed_options="$(sed -n 's/^\([a-z0-9_]*\)=.*/\1/p' local/options.sh "conf/pre
 set -- "${arguments[@]}"
 if "$help"; then usage; exit 0; fi
 
-for _name in stage stop_stage seed nj max_bad_utts; do
+for _name in stage stop_stage seed nj max_bad_utts ngpu nproc nnodes; do
   [[ "${!_name}" =~ ^[0-9]{1,9}$ ]] || die "--${_name//_/-} '${!_name}': expected a whole number of at least 0"
   printf -v "$_name" '%d' "$((10#${!_name}))"
 done
 ((stage <= stop_stage)) || die "--stage $stage: comes after --stop-stage $stop_stage, so that nothing would run"
+((nnodes > 0)) || die "--nnodes 0: a training needs a machine; expected at least 1"
+((ngpu == 0 || nproc == 0)) || die "--ngpu $ngpu, --nproc $nproc: a training is either on GPUs or on the processor; leave one out"
 [[ "$skip_stages" =~ ^[0-9\ ]*$ ]] \
   || die "--skip-stages '$skip_stages': expected stages with spaces between, such as \"2 11\""
 # What is given says which source the corpus has. Its name, which --corpus may give, then needs no YAML of its own.

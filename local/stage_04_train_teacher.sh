@@ -38,4 +38,4 @@ queue "$teacher_dir/.done" "train the teacher $teacher, seed $seed" "${outputs[@
   python3 pyscripts/train_teacher.py --config "$config" "${teacher_overrides[@]}" \
   "${init_options[@]}" "${training_options[@]}" "${online_options[@]}" --seed "$seed" "$teacher_dir"
 # shellcheck disable=SC2086
-run_queue "$teacher_dir/log" train $train_cmd --num-threads "$cores"
+run_training "$teacher_dir/log" train $train_cmd --num-threads "$cores"

@@ -51,6 +51,8 @@ while read -r levels loss; do
 done < <(student_list)
 # Small networks train faster side by side than with many threads each.
 side_by_side=$((${#queued[@]} < cores ? ${#queued[@]} : cores))
+if [ "$nnodes" -gt 1 ]; then side_by_side=1; fi
 threads=$((side_by_side > 0 ? cores / side_by_side : 1))
+threads=$((threads > nproc ? threads : nproc))
 # shellcheck disable=SC2086
-run_queue "$exp/log" train_students $train_cmd --num-threads "$threads"
+run_training "$exp/log" train_students $train_cmd --num-threads "$threads"

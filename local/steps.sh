@@ -4,7 +4,10 @@
 #   step DONE TITLE [--input FILE | --output FILE]... -- COMMAND...    runs a shell function that calls a launcher
 #   queue DONE TITLE [--input FILE | --output FILE]... -- COMMAND...   keeps a command for
 #   run_queue LOGS NAME LAUNCHER...                                    which runs what was kept as an array of jobs
+#   run_training LOGS NAME LAUNCHER...                                 the same, each as the ranks that are asked for
 queued=()
+# Of a training: options of pyscripts/run_ranks.py, and the machines on which each command runs.
+ranks=() machines=1
 
 # Returns 0 if the step is to be done.
 pending() {
@@ -51,21 +54,47 @@ show_warnings() {
 }
 
 run_queue() {
-  local logs="$1" name="$2" job files=()
+  local logs="$1" name="$2" last="${#queued[@]}" line=JOB job files=()
   shift 2
-  if [ "${#queued[@]}" -eq 0 ]; then return 0; fi
+  if [ "$last" -eq 0 ]; then return 0; fi
   if "$dry_run"; then
     printf '    %s\n' "${queued[@]}"
   else
     mkdir -p "$logs"
     printf '%s\n' "${queued[@]}" >"$logs/$name.jobs"
-    "$@" JOB=1:"${#queued[@]}" "$logs/$name.JOB.log" local/cell.sh --line JOB "$logs/$name.jobs"
-    for ((job = 1; job <= ${#queued[@]}; job++)); do
+    if [ "$machines" -gt 1 ]; then last="$machines" line=1; fi
+    "$@" JOB=1:"$last" "$logs/$name.JOB.log" local/cell.sh "${ranks[@]}" --line "$line" "$logs/$name.jobs"
+    for ((job = 1; job <= last; job++)); do
       if [ -f "$logs/$name.$job.log" ]; then files+=("$logs/$name.$job.log"); fi
     done
     if [ "${#files[@]}" -gt 0 ]; then show_warnings "${files[@]}"; fi
   fi
   queued=()
+}
+
+# Each training as --ngpu or --nproc ranks on each of --nnodes machines, which are jobs that have to run at the same
+# time: with several machines, one training after the other.
+run_training() {
+  local logs="$1" name="$2" commands=("${queued[@]}") options job
+  shift 2
+  if ((ngpu + nproc == 0 && nnodes == 1)); then run_queue "$logs" "$name" "$@"; return; fi
+  options=(--ranks "$((ngpu + nproc > 0 ? ngpu + nproc : 1))")
+  if [ "$ngpu" -gt 0 ]; then options+=(--gpus); fi
+  if ((ngpu + nproc > 0)); then set -- "$@" --gpu "$ngpu"; fi
+  if [ "$nnodes" -eq 1 ]; then
+    ranks=("${options[@]}")
+    run_queue "$logs" "$name" "$@"
+  else
+    machines="$nnodes"
+    for job in "${!commands[@]}"; do
+      # A new name each time: nobody comes to where those before have met.
+      "$dry_run" || rm -f "$logs/$name".meeting.*
+      ranks=("${options[@]}" --node "JOB/$nnodes" --meeting "$logs/$name.meeting.$$.$RANDOM")
+      queued=("${commands[job]}")
+      run_queue "$logs" "$name.$((job + 1))" "$@" --max-jobs-run "$nnodes"
+    done
+  fi
+  ranks=() machines=1
 }
 
 # merge_scripts OUT PART...: joins the script files of the jobs of an array.

@@ -5,7 +5,9 @@ import sys
 import pytest
 from student_files import write_data, write_embeddings
 
+import extract_embeddings
 import train_student
+import train_teacher
 from xvkd.nets.models import TEACHERS, BuildRecord, build_network, finish_model, load_model
 
 
@@ -23,6 +25,28 @@ def teacher(tmp_path):
 @pytest.fixture
 def data(tmp_path):
     return write_data(tmp_path / "train")
+
+
+@pytest.fixture
+def trained(conf, data, tmp_path, monkeypatch):
+    """A teacher of these data, of any objective, and what stage 5 dumps of it; returns its folder."""
+
+    def run(name="teacher_real_s0", objective="softmax", seed=0):
+        words = ["train_teacher.py", "--config", conf / "teachers" / "tdnn.yaml", "--data-dir", data, "--seed", seed]
+        for change in ["arch.frame_widths=[6,6,6,6,8]", "arch.segment_widths=[5,5]", "training.epochs=2",
+                       "training.batch_size=6", "training.chunk_frames=30", "training.precision=float32",
+                       f"objective={objective}"]:  # fmt: skip
+            words += ["--set", change]
+        monkeypatch.setattr(sys, "argv", [*map(str, words), str(tmp_path / name)])
+        train_teacher.main()
+        folder = tmp_path / name / "embeddings" / "train"
+        words = ["x", "--config", conf / "extraction.yaml", "--model", tmp_path / name]
+        words += ["--levels", "all+stats2", data, folder]
+        monkeypatch.setattr(sys, "argv", list(map(str, words)))
+        extract_embeddings.main()
+        return tmp_path / name
+
+    return run
 
 
 @pytest.fixture

@@ -10,34 +10,11 @@ import torch
 from student_files import UTTERANCES, same, write_data, write_embeddings
 
 import extract_embeddings
-import train_teacher
 from xvkd.distillation.teacher import describe_given
 from xvkd.errors import UserError
 from xvkd.nets.models import load_model
 
 TEACHER_OF_NOISE = 5  # a seed
-
-
-@pytest.fixture
-def trained(conf, data, tmp_path, monkeypatch):
-    """A teacher of these data, of any objective, and what stage 5 dumps of it; returns its folder."""
-
-    def run(name="teacher_real_s0", objective="softmax", seed=0):
-        words = ["train_teacher.py", "--config", conf / "teachers" / "tdnn.yaml", "--data-dir", data, "--seed", seed]
-        for change in ["arch.frame_widths=[6,6,6,6,8]", "arch.segment_widths=[5,5]", "training.epochs=2",
-                       "training.batch_size=6", "training.chunk_frames=30", "training.precision=float32",
-                       f"objective={objective}"]:  # fmt: skip
-            words += ["--set", change]
-        monkeypatch.setattr(sys, "argv", [*map(str, words), str(tmp_path / name)])
-        train_teacher.main()
-        folder = tmp_path / name / "embeddings" / "train"
-        words = ["x", "--config", conf / "extraction.yaml", "--model", tmp_path / name]
-        words += ["--levels", "all+stats2", data, folder]
-        monkeypatch.setattr(sys, "argv", list(map(str, words)))
-        extract_embeddings.main()
-        return tmp_path / name
-
-    return run
 
 
 @pytest.fixture
