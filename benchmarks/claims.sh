@@ -32,12 +32,14 @@ while [[ "${1:-}" = --* ]]; do
   shift 2
 done
 setting="${1:-}" speech="${2:-}"
-# Cells of the setting; the main teacher; speakers to train on, and the further ones of more_data; the students.
+# Cells of the setting; the main teacher; speakers to train on, and the further ones of more_data; the students, and
+# those of another shape; the students' epochs.
 case "$setting" in
-  small) all="tdnn_half etdnn_half more_data" main=tdnn_half speakers=400 further=600 student=tdnn76 ;;
+  small) all="tdnn_half etdnn_half more_data" main=tdnn_half speakers=400 further=600 student=tdnn76 other=tdnn160
+    epochs=80 ;;
   full) all="tdnn etdnn ftdnn ecapa512 ecapa1024 resnet34 more_data"
-    main=tdnn speakers=1000 further=2000 student=tdnn152 ;;
-  real) all="tdnn_half etdnn_half with_synthetic" main=tdnn_half student=tdnn76 ;;
+    main=tdnn speakers=1000 further=2000 student=tdnn152 other=tdnn342 epochs=40 ;;
+  real) all="tdnn_half etdnn_half with_synthetic" main=tdnn_half student=tdnn76 other=tdnn160 epochs=80 ;;
   *) die "'$setting': no such setting (there are: small full real; see --help)" ;;
 esac
 if [ "$setting" = real ]; then
@@ -73,9 +75,12 @@ concatenation_of() {
 students_of() {
   local all_levels
   all_levels="$(concatenation_of "$1")"
-  echo "label frame segment6 $all_levels segment6:lda_cosine $all_levels:lda_cosine"
-  if [[ "$all_levels" = *segment7 ]]; then echo segment7; fi
-  if [ "$setting" = full ]; then echo "stats frame:lda_cosine"; fi
+  echo "label frame:lda_cosine segment6:lda_cosine $all_levels:lda_cosine"
+  if [ "$setting" != real ]; then echo "frame segment6 $all_levels"; fi
+  if [ "$setting" = full ]; then
+    echo stats
+    if [[ "$all_levels" = *segment7 ]]; then echo segment7; fi
+  fi
 }
 
 show() { if "$dry_run"; then printf '%q ' "$@"; echo; else "$@"; fi; }
@@ -86,16 +91,10 @@ recipe() {
   ./run.sh "$@" "${checked[@]}"
 }
 
-# epochs_of STUDENT: those in which more_data takes as many steps as others do, though an epoch has more of them.
-epochs_of() {
-  python3 -c "from xvkd.config import read_tree
-print(round(read_tree('conf/students/$1.yaml')['training']['epochs'] * $speakers / ($speakers + $further)))"
-}
-
 # run_cell CELL SEED FOLD
 run_cell() {
   local cell="$1" seed="$2" fold="$3" teacher="$1" root="exp/claims/$setting/$1" folder given=() add=()
-  local small="label" sets="options.sets" epochs="" small_epochs="" students concatenation
+  local sets="options.sets" training="training.epochs=$epochs" labels="label" students concatenation
   if [[ "$cell" =~ ^(more_data|with_synthetic)$ ]]; then teacher="$main"; fi
   concatenation="$(concatenation_of "$teacher")"
   students="$(students_of "$teacher" | paste -sd' ')"
@@ -113,13 +112,14 @@ run_cell() {
       # In a dry run they may not be there yet.
       if ! "$dry_run" || [ -d "$folder/synthetic/train" ]; then given+=(--distill-data "$folder/synthetic/train"); fi
       # Beside the students of the same teacher, which is not trained again.
-      root="exp/claims/$setting/$main" small="" students="segment6 $concatenation"
-      students+=" segment6:lda_cosine $concatenation:lda_cosine"
-      epochs="training.epochs=$(epochs_of "$student")" small_epochs="training.epochs=$(epochs_of tdnn76)"
+      root="exp/claims/$setting/$main" labels="" students="segment6:lda_cosine $concatenation:lda_cosine"
+      # In as many steps as the others, though an epoch has more of them.
+      training="training.epochs=$((epochs * speakers / (speakers + further)))"
       ;;
     with_synthetic)
       show ./run.sh --stop-stage 1 --corpus synthetic
       add=(--add data/synthetic/train)
+      training="training.epochs=$((epochs / 2))"  # of twice as many utterances
       ;;
   esac
   if [ "$setting" = real ]; then
@@ -134,12 +134,15 @@ run_cell() {
     given+=(--dev-dir "$folder/given$fold/dev" --eval-dir "$folder/given$fold/eval")
   fi
   given+=(--exp-root "$root" --noisy-sets "dev eval" --teacher "$teacher" --seed "$seed" --losses mse)
-  recipe "${given[@]}" --student "$student" --student-set "arch.width=$(width_of "$teacher") $epochs" \
+  recipe "${given[@]}" --student "$student" --student-set "arch.width=$(width_of "$teacher") $training" \
     --students "$students"
+  if [ "$teacher" != "$main" ]; then return; fi
+  # Trunks that spend what lda_cosine and folding save on outputs.
+  recipe "${given[@]}" --student "$other" --student-set "$training" --students "$labels $concatenation:lda_cosine"
   # The paper's widths have no student of fewer than 0.12 M parameters.
-  if [ "$setting" = full ] && [ "$teacher" = "$main" ]; then
-    recipe "${given[@]}" --student tdnn76 --student-set "$small_epochs" \
-      --students "$small segment6:lda_cosine $concatenation:lda_cosine"
+  if [ "$setting" = full ]; then
+    recipe "${given[@]}" --student tdnn76 --student-set "$training" \
+      --students "$labels segment6:lda_cosine $concatenation:lda_cosine"
   fi
 }
 
