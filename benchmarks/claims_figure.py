@@ -3,52 +3,17 @@
 from pathlib import Path
 
 import matplotlib
-import numpy as np
 
 matplotlib.use("Agg")
 from matplotlib import pyplot
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+from xvkd.evaluation.page.png import save
 from xvkd.evaluation.report import EvaluationConfig
+from xvkd.evaluation.styles import KINDS, kind, places
 from xvkd.evaluation.trainings import Cell, System, mean_rate
-from xvkd.kaldi.files import atomic_write
 
-# Kind -> colour (of Okabe and Ito, of different lightness) and marker: colour is never all that tells them apart.
-STYLES = {
-    "teacher, best level": ("#000000", "s"),
-    "student of labels only": ("#56B4E9", "X"),
-    "student of a level": ("#E69F00", "o"),
-    "student of a concatenation": ("#0072B2", "^"),
-}
 FURTHER = ", further speakers"
-# Systems are of about one size where the largest has less than this many times the smallest's parameters; they stand so
-# far from each other.
-SAME_SIZE, STEP = 1.1, 1.07
-
-
-def kind(system: System) -> str:
-    """What a system is, in the legend's words."""
-    number = len(system.about["levels"])
-    if system.about["role"] == "teacher":
-        return "teacher, best level"
-    return "student of " + ("labels only" if number == 0 else "a level" if number == 1 else "a concatenation")
-
-
-def places(systems: list[System]) -> list[float]:
-    """Where systems stand on the axis: by deployed parameters, those of about one size side by side."""
-    order = sorted(range(len(systems)), key=lambda number: systems[number].deployed)
-    groups: list[list[int]] = []
-    for number in order:
-        if groups and systems[number].deployed < SAME_SIZE * systems[groups[-1][0]].deployed:
-            groups[-1].append(number)
-        else:
-            groups.append([number])
-    place = [0.0] * len(systems)
-    for group in groups:
-        middle = np.exp(np.mean([np.log(systems[number].deployed) for number in group]))
-        for offset, number in enumerate(sorted(group)):
-            place[number] = float(middle * STEP ** (offset - (len(group) - 1) / 2))
-    return place
 
 
 def draw(cells: list[Cell], lists: tuple[str, ...], options: EvaluationConfig, path: Path) -> None:
@@ -67,7 +32,7 @@ def draw(cells: list[Cell], lists: tuple[str, ...], options: EvaluationConfig, p
     for row, cell in zip(panels, cells, strict=True):
         systems = [system for system in [cell.teacher, *cell.students] if system]
         for panel, name in zip(row, lists, strict=True):
-            for system, place in zip(systems, places(systems), strict=True):
+            for system, place in zip(systems, places([one.deployed for one in systems]), strict=True):
                 _add(panel, system, place, name, options)
             panel.set_title(f"{cell.name}, {name}", fontsize=10)
             panel.set_xscale("log")
@@ -85,12 +50,10 @@ def draw(cells: list[Cell], lists: tuple[str, ...], options: EvaluationConfig, p
     for panel in panels.flat:
         handles, labels = panel.get_legend_handles_labels()
         legend |= dict(zip(labels, handles, strict=True))
-    order = [kind + more for kind in STYLES for more in ("", FURTHER) if kind + more in legend]
+    order = [name + more for name in KINDS for more in ("", FURTHER) if name + more in legend]
     figure.legend([legend[label] for label in order], order, loc="lower center", ncols=3, fontsize=8, frameon=False)
     figure.tight_layout(rect=(0, 0.6 / figure.get_figheight(), 1, 1))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_write(path, "wb") as file:
-        figure.savefig(file, format="png", dpi=120, metadata={"Software": None})
+    save(figure, path, dpi=120)
     pyplot.close(figure)
 
 
@@ -100,12 +63,12 @@ def _add(panel: pyplot.Axes, system: System, place: float, name: str, options: E
     if rate is None:
         return
     mean, ends = rate
-    colour, marker = STYLES[kind(system)]
+    colour, marker = KINDS[kind(system.about)]
     bars = [[mean - ends[0]], [ends[1] - mean]] if ends else None
     panel.errorbar(
         [place], [mean], yerr=bars, color=colour, marker=marker, markersize=6, capsize=2, elinewidth=0.8,
         markerfacecolor="white" if system.further else colour, linestyle="none",
-        label=kind(system) + (FURTHER if system.further else ""),
+        label=kind(system.about) + (FURTHER if system.further else ""),
     )  # fmt: skip
     if system.about["levels"]:
         text = system.levels if len(system.about["levels"]) == 1 else ""

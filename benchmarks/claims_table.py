@@ -145,7 +145,7 @@ def main() -> None:
         try:
             from claims_figure import draw
         except ModuleNotFoundError as error:
-            sys.exit(f"no figure: {error.name} is missing; pip install -r benchmarks/requirements.txt and repeat")
+            sys.exit(f"no figure: {error.name} is missing; pip install -r requirements.txt and repeat")
         draw(cells, LISTS, options, args.figure)
         print(f"\n![EER by deployed parameters]({args.figure.name})")
 

@@ -68,7 +68,7 @@ def test_nothing_at_all_is_an_error(tmp_path, table):
 
 
 def test_the_figure_is_the_same_every_time(tmp_path, table):
-    pytest.importorskip("matplotlib", reason="the figure needs matplotlib, benchmarks/requirements.txt")
+    pytest.importorskip("matplotlib", reason="the figure needs matplotlib")
     write_experiment(tmp_path / "a" / "synthetic", further=4.0)
     images = []
     for name in ("one.png", "two.png"):

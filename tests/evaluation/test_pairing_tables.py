@@ -26,7 +26,8 @@ def figures(eer, ratio=None):
     return {"eer_percent": eer, "eer_ci": [eer - 1, eer + 1], "eer_ratio": ratio, "eer_ratio_ci": ratio and [1, 2]}
 
 
-def cells(lines):
+def cells(table):
+    lines = table.markdown()
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in (lines[:1] + lines[2:])]
 
 
@@ -44,7 +45,7 @@ def test_durations_ascend_and_end_with_the_whole(options):
         ["student, frame", "mse", "0", "5.50 [4.50, 6.50]", "-", "3.50 [3.00, 4.00]"],
     ]
     plain = [{key: value for key, value in one.items() if key != "pairings"} for one in records]
-    assert duration_table(plain, "eval", BEST, options) == across_table(plain, "eval", BEST, options) == []
+    assert not duration_table(plain, "eval", BEST, options) and not across_table(plain, "eval", BEST, options)
 
 
 def test_students_that_share_a_space_have_a_row_across_models(options):

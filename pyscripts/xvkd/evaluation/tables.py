@@ -1,6 +1,8 @@
-"""Results as Markdown tables."""
+"""Results as tables."""
 
+from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from xvkd.evaluation.report import EvaluationConfig
 from xvkd.evaluation.results import Record, no_worse
@@ -9,7 +11,30 @@ from xvkd.evaluation.strata import Comparison
 NOTHING = "-"
 
 
-def error_table(records: list[Record], name: str, best: Mapping[str, str], config: EvaluationConfig) -> list[str]:
+@dataclass(frozen=True)
+class Table:
+    """Cells as text; false without rows.
+
+    Attributes:
+        header: of each column.
+        rows: of cells, as many as there are columns.
+        left: the first columns, so many, are words; the others are numbers.
+    """
+
+    header: list[str]
+    rows: list[list[str]]
+    left: int
+
+    def __bool__(self) -> bool:
+        return bool(self.rows)
+
+    def markdown(self) -> list[str]:
+        """Its lines."""
+        rule = "|" + "---|" * self.left + "---:|" * (len(self.header) - self.left)
+        return ["| " + " | ".join(self.header) + " |", rule, *("| " + " | ".join(row) + " |" for row in self.rows)]
+
+
+def error_table(records: list[Record], name: str, best: Mapping[str, str], config: EvaluationConfig) -> Table:
     """Size against error on the trial list ``name``: one row a system.
 
     Args:
@@ -38,10 +63,10 @@ def error_table(records: list[Record], name: str, best: Mapping[str, str], confi
         one = by_scoring.get(primary, {})
         row += _comparison(one.get("eer_ratio"), one.get("eer_ratio_ci"), one.get("eer_ratio_upper"), config)
         rows.append(row)
-    return markdown(header, rows, left=3)
+    return Table(header, rows, left=3)
 
 
-def cost_table(records: list[Record], name: str, best: Mapping[str, str], config: EvaluationConfig) -> list[str]:
+def cost_table(records: list[Record], name: str, best: Mapping[str, str], config: EvaluationConfig) -> Table:
     """Costs of the primary scoring on the trial list ``name``, the least possible beside the calibrated: one row a
     system. Arguments as for ``error_table``."""
     pairs = [*zip(config.dcf_names("mindcf"), config.dcf_names("actdcf"), strict=True), ("min_cllr", "cllr")]
@@ -56,12 +81,12 @@ def cost_table(records: list[Record], name: str, best: Mapping[str, str], config
         for least, actual in pairs:
             row += [_figure(one, least, 3), _figure(one, actual, 3)]
         rows.append(row)
-    return markdown(header, rows, left=2)
+    return Table(header, rows, left=2)
 
 
 def condition_table(
     records: list[Record], name: str, best: Mapping[str, str], config: EvaluationConfig
-) -> list[str]:  # fmt: skip
+) -> Table:  # fmt: skip
     """EER of the primary scoring by condition on the trial list ``name``: one row a system, that is the best level of
     each teacher and each student; one column a class. Empty if none of them has such figures.
 
@@ -71,7 +96,7 @@ def condition_table(
     found = [record.get("conditions", {}) for record in chosen]
     classes = list(dict.fromkeys((condition, one) for each in found for condition in each for one in each[condition]))
     if not classes:
-        return []
+        return Table([], [], left=2)
     figures = [[each.get(condition, {}).get(one, {}) for condition, one in classes] for each in found]
     # The trials of a class are those of the list, whatever the system.
     targets = [next(one["targets"] for one in column if one) for column in zip(*figures, strict=True)]
@@ -81,10 +106,10 @@ def condition_table(
     for record, row in zip(chosen, figures, strict=True):
         rows.append([*system_cells(record, best, config), *(with_interval(one, "eer_percent") for one in row)])
     header = ["system", "loss", "seed", *(f"SNR {one}" if condition == "snr" else one for condition, one in classes)]
-    return markdown(header, rows, left=2)
+    return Table(header, rows, left=2)
 
 
-def scatter_table(records: list[Record], config: EvaluationConfig) -> list[str]:
+def scatter_table(records: list[Record], config: EvaluationConfig) -> Table:
     """The ratio of scatter within speakers to that between speakers: one row a teacher's level; empty if none has it.
 
     Args:
@@ -109,12 +134,12 @@ def scatter_table(records: list[Record], config: EvaluationConfig) -> list[str]:
             about = sets.get(name, {}).get("scatter", {}).get("unseen", {})
             row += [with_interval(about, "ratio"), with_interval(about, "quotient")]
         rows.append(row)
-    return markdown(header, rows, left=2) if rows else []
+    return Table(header, rows, left=2)
 
 
 def seed_table(
     compared: Mapping[tuple[str, str, str], tuple[list[Record], Comparison]], name: str, config: EvaluationConfig
-) -> list[str]:
+) -> Table:
     """Students of several training seeds on the trial list ``name``; empty if there are none.
 
     Args:
@@ -129,7 +154,7 @@ def seed_table(
             rates = ", ".join(f"{record['eer_percent']:.2f}" for record in group)
             row = [_levels(group[0], {}, config), group[0]["loss"], str(len(group)), rates]
             rows.append(row + _comparison(found.ratio, found.interval, found.upper, config))
-    return markdown(header, rows, left=2) if rows else []
+    return Table(header, rows, left=2)
 
 
 def chosen_records(
@@ -146,6 +171,28 @@ def chosen_records(
 def system_cells(record: Record, best: Mapping[str, str], config: EvaluationConfig) -> list[str]:
     """What a system is called in the three columns system, loss and seed."""
     return [f"{_kind(record)}, {_levels(record, best, config)}", record["loss"], str(record["seed"])]
+
+
+def names_of(records: list[Record], best: Mapping[str, str], config: EvaluationConfig) -> dict[str, tuple[str, str]]:
+    """What each system is called in figures: the kind of network, and what tells it from others of its kind.
+
+    Args:
+        records: of all systems.
+        best: see ``results.best_levels``.
+        config: names the development set.
+    """
+    systems = {record["system"]: record for record in records}
+    seeds = len({record["seed"] for record in systems.values()}) > 1
+    names = {}
+    for system, record in systems.items():
+        name = _levels(record, best, config) + (f", {record['loss']}" if record["role"] == "student" else "")
+        names[system] = _kind(record), name + (f", seed {record['seed']}" if seeds else "")
+    # Students of several shapes or teachers may still share theirs; no two share a folder.
+    shared = {name for name, count in Counter(names.values()).items() if count > 1}
+    return {
+        system: (group, f"{name} ({system.split('/')[0]})") if (group, name) in shared else (group, name)
+        for system, (group, name) in names.items()
+    }
 
 
 def _by_system(records: list[Record], name: str) -> list[dict[str, Record]]:
@@ -202,9 +249,3 @@ def _comparison(
 def _title(key: str) -> str:
     """mindcf_0.01 -> minDCF 0.01, min_cllr -> minCllr."""
     return key.replace("dcf_", "DCF ").replace("min_cllr", "minCllr").replace("cllr", "Cllr")
-
-
-def markdown(header: list[str], rows: list[list[str]], left: int) -> list[str]:
-    """The lines of a table whose first columns are words, ``left`` of them, and the others numbers."""
-    rule = "|" + "---|" * left + "---:|" * (len(header) - left)
-    return ["| " + " | ".join(header) + " |", rule, *("| " + " | ".join(row) + " |" for row in rows)]

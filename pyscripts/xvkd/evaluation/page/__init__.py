@@ -1,0 +1,1 @@
+"""Results as figures: one page for a browser, and PNG files for papers."""
