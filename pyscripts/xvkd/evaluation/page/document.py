@@ -223,8 +223,10 @@ class Page:
         marks = [svg.swatch(self.markers[system], self.classes[system]) for system in systems]
         for title, table in section.tables[which]:
             about = f"{section.name}: {title.rstrip('.:') or f'{section.trials:,} trials'}"
-            shown = () if title else (marks, self._order(table), (0, 2))
-            found.append(html_table(table, about, *shown))
+            if title:
+                found.append(html_table(table, about, folded=(1, 2) if table.header[1:3] == ["loss", "seed"] else ()))
+            else:
+                found.append(html_table(table, about, marks, self._order(table), folded=(0, 2)))
         return element("div", found or element("p", f"{section.name}: nothing further.", class_="note"),
                        class_=self._class(section.name))  # fmt: skip
 

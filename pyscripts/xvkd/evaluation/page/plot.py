@@ -112,8 +112,10 @@ def log_axis(label: str, values: Iterable[float], text: Callable[[float], str] =
         powers = range(math.floor(math.log10(begin)), math.ceil(math.log10(end)) + 1)
         ticks = [factor * 10.0**power for power in powers for factor in factors]
         ticks = [tick for tick in ticks if begin <= tick <= end]
-        if len(ticks) >= 3:
+        if len(ticks) >= 4:
             break
+    if len(ticks) < 2:
+        ticks = _even(begin, end, 4)
     return Axis(label, "log", begin, end, tuple((tick, text(tick)) for tick in ticks[:: len(ticks) // 8 + 1]))
 
 

@@ -22,12 +22,13 @@ def html_table(
     order = range(len(table.header)) if order is None else order
     kinds = {column: "words" if column < table.left else "numbers" for column in order}
     kinds |= {column: f"{kinds[column]} wide" for column in folded}
-    head = [element("th", breakable(table.header[column]), scope="col", class_=kinds[column]) for column in order]
+    head = [element("th", table.header[column], scope="col", class_=kinds[column]) for column in order]
     counts, rows = [], []
     for number, row in enumerate(table.rows):
         cells = [element("td", _cell(row[column]), class_=kinds[column]) for column in order[1:]]
-        about = breakable(", ".join(row[column] for column in folded))
-        about = element("small", about, class_="narrow") if folded else None
+        # A number needs its column's title.
+        notes = [row[column] if column < table.left else f"{table.header[column]} {row[column]}" for column in folded]
+        about = element("small", breakable(", ".join(notes)), class_="narrow") if folded and row[1] else None
         name = element("span", marks[number] if marks else None, element("span", breakable(row[order[0]]), about))
         cells.insert(0, element("th", name, scope="row", class_="words"))
         # A row of no system, such as that of the numbers of trials, belongs to the head and is not sorted.
