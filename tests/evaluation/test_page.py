@@ -19,7 +19,7 @@ from shell import ROOT
 
 from xvkd.errors import UserError
 from xvkd.evaluation.metrics import ErrorCurve
-from xvkd.evaluation.page.figures import BINS, histogram
+from xvkd.evaluation.page.figures import BINS, histogram, size_plot, training_plots
 from xvkd.evaluation.page.markup import element
 from xvkd.evaluation.page.plot import linear_axis, log_axis, probit_axis, simplified
 from xvkd.evaluation.page.sources import read_curves, read_trainings
@@ -288,6 +288,25 @@ def test_axes_have_ticks_that_people_read():
     for axis in (linear_axis("", [3.0]), log_axis("", [3.0]), linear_axis("", [0.0], zero=True), linear_axis("", [])):
         assert len(axis.ticks) >= 2 and axis.low < axis.high
         assert (axis.share([tick for tick, _ in axis.ticks]) >= -1e-9).all()
+
+
+def test_systems_of_unknown_size_are_named_and_those_of_one_size_do_not_hide_each_other():
+    """A teacher from elsewhere may have left its embeddings only."""
+    common = {"set": "eval", "scoring": "plda", "eer_ci": None}
+    plot = size_plot([
+        {**common, "system": "given", "parameters": None, "eer_percent": 3.0},
+        {**common, "system": "a", "parameters": 99, "deployed_parameters": 80_000, "eer_percent": 4.0},
+        {**common, "system": "b", "parameters": 80_000, "eer_percent": 0.0},
+    ])  # fmt: skip
+    a, b = plot.series
+    assert a.x[0] < 80_000 < b.x[0] and "size not known: given" in plot.note
+    assert a.label == ["EER 4.00 %, 80,000 parameters as deployed"] and plot.y.scale == "linear"
+
+
+def test_a_training_of_one_epoch_is_a_point():
+    log = {"loss": (np.array([1.0]), np.array([3.0])), "seconds": (np.ones(1), np.ones(1))}
+    (plot,) = training_plots({"t": log}, {"t": "t/a"})
+    assert plot.series[0].key == "t/a" and plot.series[0].mark == (1, 3)
 
 
 def test_lines_keep_to_what_they_stand_for():

@@ -5,7 +5,7 @@ import pytest
 from xvkd import config
 from xvkd.evaluation.report import EvaluationConfig
 from xvkd.evaluation.strata import Comparison
-from xvkd.evaluation.tables import condition_table, cost_table, error_table, scatter_table, seed_table
+from xvkd.evaluation.tables import condition_table, cost_table, error_table, names_of, scatter_table, seed_table
 
 BEST = {"teacher_t_s0": "teacher_t_s0/frame"}
 
@@ -87,6 +87,20 @@ def test_what_a_system_lacks_is_a_dash(options):
     # A figure without an interval: too few speakers.
     one = {**all_records()[1], "eer_ci": None, "eer_ratio": 1.5, "eer_ratio_ci": None, "eer_ratio_upper": None}
     assert rows_of(error_table([one], "eval", BEST, options))[1][7:] == ["2.75", "1.50", "-"]
+
+
+def test_systems_are_told_apart_in_figures(options):
+    """By seed where there are several; by folder where nothing else does."""
+    few = [one for one in all_records() if one["set"] == "eval"]
+    names = names_of(few, BEST, options)
+    assert names["teacher_t_s0/frame"] == ("teacher", "frame (best on dev)")
+    assert names["student_label_s0"] == ("student", "labels only, mse")
+    wide = records("student_wide_label_s0", "student", [], 250_000, 5.0)
+    other = records("student_label_s1", "student", [], 150_000, 5.0)
+    names = names_of([*few, *wide, *({**one, "seed": 1} for one in other)], BEST, options)
+    assert names["student_wide_label_s0"] == ("student", "labels only, mse, seed 0 (student_wide_label_s0)")
+    assert names["student_label_s1"] == ("student", "labels only, mse, seed 1")
+    assert len(set(names.values())) == len(names) == 6
 
 
 def test_seeds_have_a_row_a_student(options):

@@ -243,7 +243,8 @@ class Page:
         title = element("figcaption", element("strong", plot.title), f" {where}" if where else None)
         names = self.material.full_names if where else self.material.training_names
         drawn = svg.draw(plot, names, self.classes, self.markers) if plot.series else None
-        note = element("p", plot.note, class_="note") if plot.note else None
+        text = plot.note or ("" if plot.series else "No system has figures of this list by this scoring.")
+        note = element("p", text, class_="note") if text else None
         return element("figure", title, drawn, note, class_="plot")
 
     def _histogram(self, record: Record) -> Markup:
@@ -259,7 +260,8 @@ class Page:
         """The options of the last run, and the configuration of models and evaluation."""
         experiment, found = self.material.experiment, []
         if (experiment / OPTIONS).is_file():
-            rows = dict(_option(line) for line in (experiment / OPTIONS).read_text(encoding="utf-8").splitlines())
+            lines = (experiment / OPTIONS).read_text(encoding="utf-8", errors="replace").splitlines()
+            rows = dict(map(_option, lines))
             given = {name: value for name, value in rows.items() if value}
             title = f"Options of the last run ({len(given)})"
             found.append(_folded(title, pairs(given, "Options of ./run.sh that are not empty")))

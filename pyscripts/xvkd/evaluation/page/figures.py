@@ -153,8 +153,9 @@ def training_plots(trainings: Trainings, systems: Mapping[str, str]) -> list[Plo
     plots = []
     for column in dict.fromkeys(columns):
         series = tuple(
-            Series(systems[folder], *columns[column]) for folder, columns in trainings.items()
-            if column in columns and np.ptp(columns[column][1]) > 0
+            # The marker at the end shows a training of one epoch as well.
+            Series(systems[folder], *columns[column], mark=tuple(one[-1] for one in columns[column]))
+            for folder, columns in trainings.items() if column in columns
         )  # fmt: skip
         if series and column not in NO_CURVES:
             title = MEASURES.get(column, column.replace("_", " "))
