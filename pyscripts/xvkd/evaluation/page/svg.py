@@ -44,7 +44,7 @@ class Frame:
         return self.height - self.top - self.bottom
 
 
-LARGE, SMALL = Frame(360, 316, 52, 8, 12, 42), Frame(240, 132, 26, 6, 10, 20)
+LARGE, SMALL = Frame(360, 316, 56, 8, 12, 42), Frame(240, 132, 26, 6, 10, 20)
 
 
 def draw(plot: Plot, names: Mapping[str, str], classes: Mapping[str, str], markers: Mapping[str, str],
@@ -108,7 +108,7 @@ def _labels(plot: Plot, frame: Frame) -> list[Markup]:
     return [
         element("text", plot.x.label, class_="label", x=across, y=frame.height - 6, text_anchor="middle"),
         element("text", plot.y.label, class_="label", text_anchor="middle",
-                transform=f"translate(11 {number(middle)}) rotate(-90)"),
+                transform=f"translate(10 {number(middle)}) rotate(-90)"),
     ]  # fmt: skip
 
 
