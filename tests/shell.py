@@ -12,7 +12,8 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def environment(**changes: str) -> dict[str, str]:
     """The scripts' environment: this Python first on the path, nothing of the project set from outside."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith("XVKD_") and key != "PYTHONPATH"}
+    ours = ("PYTHONPATH", "cmd_backend", "slurm_config")
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("XVKD_") and key not in ours}
     path = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
     return {**kept, "PATH": path, "OMP_NUM_THREADS": "1", **changes}
 

@@ -1,6 +1,5 @@
 """Whatever happens to a run, the next plain one reaches the result of an undisturbed one."""
 
-import json
 import os
 import random
 import re
@@ -12,38 +11,9 @@ from pathlib import Path
 
 import pytest
 from shell import ROOT, environment, run
+from small_recipe import assert_undisturbed, command, eers
 
 pytestmark = pytest.mark.slow
-
-SPEAKERS = {"train": 8, "dev": 4, "eval": 4}
-OPTIONS = [
-    "--preset", "tiny", "--nj", "2", "--students", "label frame+segment6",
-    "--corpus-set", " ".join(f"options.sets.{name}.speakers={number}" for name, number in SPEAKERS.items()),
-]  # fmt: skip
-# Points of EER; everything is deterministic, but a resumed sum may round otherwise.
-TOLERANCE = 0.05
-
-
-def command(root: Path, *options: str) -> list[str]:
-    roots = ["--data-root", root / "data", "--exp-root", root / "exp"]
-    return list(map(str, [ROOT / "run.sh", *OPTIONS, *roots, *options]))
-
-
-def eers(root: Path) -> dict[tuple[str, str, str], float]:
-    records = json.loads((root / "exp" / "tiny" / "results" / "results.json").read_text())
-    return {(record["system"], record["set"], record["scoring"]): record["eer_percent"] for record in records}
-
-
-def assert_undisturbed(root: Path, expected: dict[tuple[str, str, str], float]) -> None:
-    """A plain run reaches the expected error rates and leaves nothing half-written."""
-    done = run(command(root))
-    assert done.returncode == 0, done.stderr
-    found = eers(root)
-    assert found.keys() == expected.keys()
-    assert all(abs(found[key] - expected[key]) <= TOLERANCE for key in expected)
-    again = run(command(root))
-    assert again.returncode == 0 and not re.findall(r" (?:changed since|is missing)", again.stderr)
-
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
