@@ -18,13 +18,14 @@ NODES = ("n1", "n2")
 CPUS = 2
 MAX_ARRAY_SIZE = 11
 
-# Whoever is root may start daemons without systemd and cgroups; CPUs are as many as are declared.
+# Without systemd and cgroups; CPUs are as many as are declared. A job of a lost node is started anew when its
+# credential has expired, which takes two minutes otherwise.
 CONFIGURATION = """\
 ClusterName={name}
 SlurmctldHost={host}(127.0.0.1)
 SlurmctldPort={ports[0]}
 AuthType=auth/munge
-AuthInfo=socket={root}/munge.sock
+AuthInfo=socket={root}/munge.sock,cred_expire=5
 CredType=cred/munge
 SlurmUser=root
 SlurmdUser=root
@@ -145,9 +146,14 @@ class Cluster:
         wait_for(lambda: self.node_state(node) in ("idle", "mixed", "allocated"), f"{node} ({self.root}/{node}.log)")
 
     def lose_node(self, node: str) -> None:
-        """The node is gone with all that ran on it, from one moment to the next."""
+        """The node is gone with all that ran on it, from one moment to the next.
+
+        The controller is told what it would find out itself, half a minute later.
+        """
         self._stop(node, signal.SIGKILL)
         self._kill_jobs(node)
+        done = self("scontrol", "update", f"NodeName={node}", "State=DOWN", "Reason=lost")
+        assert done.returncode == 0, done.stderr
 
     def _kill_jobs(self, node: str) -> None:
         """Kills the processes of jobs, and those of SLURM's that they are children of."""

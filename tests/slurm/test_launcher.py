@@ -174,7 +174,6 @@ def test_jobs_of_a_node_that_is_lost_run_elsewhere(cluster, start, tmp_path, no_
     assert set(nodes) == set(NODES)
     cluster.lose_node("n2")
     try:
-        wait_for(lambda: cluster.node_state("n2").startswith("down"), "the node to be missed")
         (tmp_path / "go").touch()
         said = launcher.communicate()[0]
     finally:
