@@ -89,7 +89,7 @@ run_training() {
     for job in "${!commands[@]}"; do
       # A new name each time: nobody comes to where those before have met.
       "$dry_run" || rm -f "$logs/$name".meeting.*
-      ranks=("${options[@]}" --node "JOB/$nnodes" --meeting "$logs/$name.meeting.$$.$RANDOM")
+      ranks=("${options[@]}" --node "JOB/$nnodes" --meeting "$logs/$name.meeting.$$.$RANDOM" --minutes "$meeting_minutes")
       queued=("${commands[job]}")
       run_queue "$logs" "$name.$((job + 1))" "$@" --max-jobs-run "$nnodes"
     done

@@ -2,7 +2,7 @@
 """Runs a training command as several ranks, on this machine or on several: torchrun, with errors told as elsewhere.
 
     run_ranks.py --ranks 4 --gpus pyscripts/train_teacher.py ...                              one machine
-    run_ranks.py --ranks 4 --gpus --node 2/3 --meeting FILE pyscripts/train_teacher.py ...    the second of three
+    run_ranks.py --ranks 4 --gpus --node 2/3 --meeting FILE --minutes 60 SCRIPT ...           the second of three
 
 The machines meet through a file that all of them see, and that must be new for each training: the first one writes
 into it where the others find torchrun's rendezvous. When a rank dies, all of them are ended, on all machines, and
@@ -33,8 +33,8 @@ _POLL_SECONDS = 0.2
 def main() -> None:
     args = parse()
     node, nodes = args.node
-    if nodes > 1 and not args.meeting:
-        raise UserError("--node: several machines need --meeting, a file that all of them see")
+    if nodes > 1 and not (args.meeting and args.minutes):
+        raise UserError("--node: several machines need --meeting, a file that all of them see, and --minutes")
     if args.gpus:
         os.environ[GPUS_WANTED] = str(args.ranks)
     # What the job may use is shared by its ranks.
@@ -63,9 +63,7 @@ def parse() -> argparse.Namespace:
         "--node", type=cli.part, default=(1, 1), metavar="K/M", help="this machine is the K-th of M (default 1/1)"
     )
     parser.add_argument("--meeting", type=Path, metavar="FILE", help="where the machines meet, if there are several")
-    parser.add_argument(
-        "--minutes", type=float, default=60, help="how long the machines wait for each other (default 60)"
-    )
+    parser.add_argument("--minutes", type=float, help="how long the machines wait for each other")
     parser.add_argument(
         "command", nargs=argparse.REMAINDER, metavar="SCRIPT ...", help="a Python script and its arguments"
     )

@@ -3,13 +3,14 @@
 usage: rank_training.py FOLDER CASE...
 
 Leaves each case's weights in FOLDER/CASE/weights.RANK.pt, and the utterances that the rank has read, in their order, in
-FOLDER/CASE/read.RANK.txt. With XVKD_DIE="RANK READS HOW" in the environment, that rank is "killed" or "raises" when
-it has read so many utterances of a case.
+FOLDER/CASE/read.RANK.txt. With XVKD_DIE="RANK READS HOW" in the environment, when it has read so many utterances of a
+case that rank is "killed", "raises", is "told" something, or "sleeps" (its process number goes to FOLDER/asleep).
 """
 
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 
 import torch
@@ -20,6 +21,7 @@ from toy_training import SPEAKERS, UTTERANCES, Fragile, make_task, toy_config, t
 
 from xvkd import cli
 from xvkd.errors import UserError
+from xvkd.kaldi.files import atomic_write
 from xvkd.nets.extraction import ExtractionConfig
 from xvkd.training.classification import SpeakerClassification
 from xvkd.training.config import FineTuningConfig, SpecAugmentConfig
@@ -62,6 +64,10 @@ class Read(Fragile):
         if len(self.names) == self._last:
             if self._how == "killed":
                 os.kill(os.getpid(), signal.SIGKILL)
+            if self._how == "sleeps":
+                with atomic_write(Path(sys.argv[1]) / "asleep") as file:
+                    file.write(str(os.getpid()))
+                time.sleep(600)
             raise UserError("enough read") if self._how == "told" else ZeroDivisionError("a defect")
         self.names.append(name)
         return super().__getitem__(name)

@@ -33,6 +33,7 @@ def assert_alike(one, other):
     assert record == again
 
 
+@pytest.mark.slow
 def test_relations_and_a_share_of_labels(train, teacher, write_loss, tmp_path, as_ranks):
     """Half of the utterances have no label, in some batches all."""
     names = [f"x-{number:02d}" for number in range(12)]

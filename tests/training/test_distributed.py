@@ -2,23 +2,30 @@
 
 import re
 import shutil
+import subprocess
 import sys
 
 import pytest
 import rank_training
 import torch
-from shell import ROOT, run
+from shell import ROOT, environment, run, running, wait_for
 
 # Of the largest value of a tensor. AdamW makes steps of gradients that are little more than rounding.
 TOLERANCES = {"frozen": 1e-5, "all of it": 1e-5, "bfloat16": 0.3, "float16": 0.03}
 OTHERWISE = 1e-3
 
 
+PATH = f"{ROOT / 'pyscripts'}:{ROOT / 'tests'}"
+
+
+def command(folder, *cases, ranks=2):
+    words = [sys.executable, ROOT / "pyscripts" / "run_ranks.py", "--ranks", ranks]
+    return list(map(str, [*words, ROOT / "tests" / "rank_training.py", folder, *cases]))
+
+
 def as_ranks(folder, *cases, ranks=2, **changes):
     """Trains cases as ranks; returns what has come of it."""
-    command = [sys.executable, ROOT / "pyscripts" / "run_ranks.py", "--ranks", str(ranks)]
-    path = f"{ROOT / 'pyscripts'}:{ROOT / 'tests'}"
-    return run([*command, ROOT / "tests" / "rank_training.py", folder, *cases], PYTHONPATH=path, **changes)
+    return run(command(folder, *cases, ranks=ranks), PYTHONPATH=PATH, **changes)
 
 
 def weights(folder, ranks=2):
@@ -116,3 +123,19 @@ def test_what_the_user_can_mend_is_told_in_a_sentence(tmp_path):
     assert done.returncode == 1 and re.search(r"\nrank 1 on \S+: error: enough read\nrun_ranks.py: error:", done.stderr)
     done = as_ranks(tmp_path, "plain", ranks=5)
     assert done.returncode == 1 and "error: training.batch_size: 4 chunks are too few for 5 ranks" in done.stderr
+
+
+@pytest.mark.slow
+def test_ranks_end_with_what_has_started_them(tmp_path):
+    """Or they would train on beside their successors."""
+    process = subprocess.Popen(
+        command(tmp_path, "every step"), env=environment(PYTHONPATH=PATH, XVKD_DIE="1 7 sleeps"),
+        stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    wait_for((tmp_path / "asleep").exists, "the training to come so far", seconds=300)
+    rank = int((tmp_path / "asleep").read_text())
+    process.kill()
+    process.wait()
+    wait_for(lambda: not running(rank), "the rank to end")
+    done = as_ranks(tmp_path, "every step")
+    assert done.returncode == 0 and "going on from step 3 of 9" in done.stderr

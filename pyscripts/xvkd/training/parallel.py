@@ -1,5 +1,7 @@
 """A network that several ranks train: gradients and the statistics of BatchNorm are those of the whole batch."""
 
+import warnings
+
 import torch
 from torch import distributed, nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -84,4 +86,7 @@ def parallel(task: nn.Module) -> nn.Module:
     if not distributed.is_initialized():
         return task
     synchronise(task.network)
+    # Told of axes with one element, where strides mean nothing; and of a name that older versions do not know.
+    warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
+    warnings.filterwarnings("ignore", "`broadcast_buffers` is deprecated")
     return nn.parallel.DistributedDataParallel(task, broadcast_buffers=False, find_unused_parameters=task.skips)
