@@ -90,6 +90,10 @@ class FeatureExtractor:
 
     Args:
         config: the options.
+
+    Attributes:
+        length: samples of a frame.
+        shift: samples from one frame to the next.
     """
 
     def __init__(self, config: FeatureConfig) -> None:
@@ -117,14 +121,28 @@ class FeatureExtractor:
                 layer = Wav2LogFilterBank(**options)
         layer._to_spec = _power
         self._layer = layer.eval()
-        self._length = math.floor(config.frame_length / 1000 * config.sample_frequency)
-        self._shift = math.floor(config.frame_shift / 1000 * config.sample_frequency)
+        self.length = math.floor(config.frame_length / 1000 * config.sample_frequency)
+        self.shift = math.floor(config.frame_shift / 1000 * config.sample_frequency)
 
     def num_frames(self, num_samples: int) -> int:
         """Frames of a waveform of so many samples, as Kaldi counts them."""
         if self.config.snip_edges:
-            return max(0, 1 + (num_samples - self._length) // self._shift)
-        return (num_samples + self._shift // 2) // self._shift
+            return max(0, 1 + (num_samples - self.length) // self.shift)
+        return (num_samples + self.shift // 2) // self.shift
+
+    def constants(self) -> dict[str, np.ndarray]:
+        """What the arithmetic is made of, float32, for who writes it down elsewhere.
+
+        Returns:
+            ``preemphasis`` (), ``window`` (length,), ``filters`` (bins of the spectrum, num_mel_bins), and for MFCC
+            ``cosines`` (num_mel_bins, num_ceps), the DCT and the lifter.
+        """
+        window = self._layer.wav2win
+        found = {"preemphasis": np.float32(window.preemph_coeff), "window": window._window.numpy()}
+        found["filters"] = self._layer._fb.numpy()
+        if self.config.kind == "mfcc":
+            found["cosines"] = (self._layer._dct * self._layer._lifter).numpy()
+        return found
 
     @torch.inference_mode()
     def __call__(self, samples: np.ndarray) -> np.ndarray:
@@ -144,12 +162,12 @@ class FeatureExtractor:
         blocks = []
         for first in range(0, frames, _BLOCK_FRAMES):
             last = min(first + _BLOCK_FRAMES, frames) - 1
-            block = samples[first * self._shift : last * self._shift + self._length]
+            block = samples[first * self.shift : last * self.shift + self.length]
             blocks.append(self._layer(torch.from_numpy(block).unsqueeze(0))[0])
         return torch.cat(blocks).numpy()
 
     def _reflect(self, samples: np.ndarray, frames: int) -> np.ndarray:
         """Extends a signal over its edges so that every frame is whole, as Kaldi's ExtractWindow."""
-        before = (self._length - self._shift) // 2
-        after = max(0, (frames - 1) * self._shift + self._length - before - len(samples))
+        before = (self.length - self.shift) // 2
+        after = max(0, (frames - 1) * self.shift + self.length - before - len(samples))
         return np.pad(samples, (before, after), mode="symmetric")
