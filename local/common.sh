@@ -258,10 +258,10 @@ student_dir() {
   printf '%s/student_%s_%s_%s_%s%s_s%s' "$exp" "$student" "$teacher_name" "${1//:/.}" "$2" "$more" "$seed"
 }
 
-# "levels loss" of every student that is asked for, a line each and each once.
+# student_list [WORDS]: "levels loss" of every student that is asked for, a line each and each once.
 student_list() {
   local spec loss
-  for spec in $students; do
+  for spec in ${1-$students}; do
     case "$spec" in
       label) echo "label $(setting_of student objective)" ;;
       *:*)
@@ -306,6 +306,12 @@ for _name in $(student_list | sed -n 's/ .*//; /:/p' | sort -u); do
       || die "--students '$_name': no such file as conf/losses/${_name##*:}.yaml (there are: $(choices conf/losses .yaml)), nor is '$_folder' a teacher: no $(named_teacher_dir "$_folder"); ./run.sh --teacher NAME --stop-stage 5 trains one"
   done
 done
+if [[ "$export" != best && "$export" != all ]]; then
+  while read -r _name; do
+    grep -qxF -- "$_name" <<<"$(student_list)" \
+      || die "--export '$export': no student of $_name in this run; name some of --students, or best, or all"
+  done < <(student_list "$export")
+fi
 mapfile -t _names < <(distillation_losses)
 for _name in "${_names[@]}"; do
   [ -f "conf/losses/$_name.yaml" ] \

@@ -36,6 +36,7 @@ rirs=""                # the folder RIRS_NOISES, in place of drawn rooms
 vad=energy             # voice activity: energy, or hmm, conf/features/vad_hmm.yaml (docs/vad.md)
 vad_backend=viterbi    # who decodes the HMM: viterbi or k2, with the same result
 vad_posteriors=false   # keep the HMM's probability of speech in each frame, <set>/vad_hmm_posteriors.scp
+export=best            # students that stage 11 exports, in the words of --students; best: the one that is best on dev; all; "": none (docs/deployment.md)
 allow_pipes=false      # commands in wav.scp and in other scripts of a data directory may be run
 seed=0                 # of training
 ngpu=0                 # GPUs that a training uses on each machine (docs/cluster.md); 0: as cmd.sh says, one or none

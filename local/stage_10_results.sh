@@ -4,19 +4,10 @@
 set -euo pipefail
 # shellcheck source=local/common.sh
 . "$(dirname "$0")/common.sh"
+# shellcheck source=local/results.sh
+. local/results.sh
 
-inputs=()
-for scores in "$exp"/*/scores/*/.done; do
-  if [ -f "$scores" ]; then inputs+=(--input "$scores"); fi
-done
-if [ "${#inputs[@]}" -eq 0 ] && ! "$dry_run"; then
-  log "no table of results: nothing has been scored"
-  exit
-fi
-mapfile -t outputs < <(listed --output "$exp/results/files")
-queue "$exp/results/.done" "table of results" "${inputs[@]}" --input conf/evaluation.yaml "${outputs[@]}" -- \
-  python3 pyscripts/make_results.py --evaluation conf/evaluation.yaml --corpus "$corpus_config" \
-  --show conf/backend.yaml "$exp" "$exp/results"
+queue_results
 # shellcheck disable=SC2086
 run_queue "$exp/log" results $score_cmd
 if [ -f "$exp/results/RESULTS.md" ] && ! "$dry_run"; then

@@ -65,7 +65,7 @@ def check(args: argparse.Namespace, record: dict[str, Any]) -> Path:
     if record["build"]["package"] == ONNX:
         raise UserError(f"{args.model}: came as an ONNX file: use that one")
     if record.get("folded", {}).get("method") != "lda":
-        raise UserError(f"{args.model}: its mean and LDA are not in the network; fold it with fold_model.py --method lda")
+        raise UserError(f"{args.model}: mean and LDA are not in the network; fold it with fold_model.py --method lda")
     plda = args.model / "backend" / list(record["levels"])[-1] / PLDA
     if not plda.exists():
         raise UserError(f"{plda}: no such file; fold the model again")

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from xvkd import cli, config
 from xvkd.corpora.prepare import CorpusConfig
+from xvkd.evaluation.exports import collect_exports, compare_exports
 from xvkd.evaluation.page.document import Material
 from xvkd.evaluation.page.sources import read_curves, read_trainings
 from xvkd.evaluation.page.write import PAGE, write_images, write_page
@@ -38,6 +39,8 @@ def main() -> None:
     best = best_levels(records, options.dev_set, options.primary_scoring)
     compare_with_teachers(records, draws, best, options)
     compare_pairings(records, draws, options)
+    exports, export_draws = collect_exports(args.experiment, args.experiment.name)
+    compare_exports(exports, records, draws | export_draws, options)
     old = dict.fromkeys(record["system"] for record in records if "eer_ci" not in record)
     if old:
         logging.warning(
@@ -45,10 +48,10 @@ def main() -> None:
             "with the options that they were trained with", ", ".join(old),
         )  # fmt: skip
     with atomic_write(args.folder / "results.json") as file:
-        json.dump(records, file, indent=1)
+        json.dump(records + exports, file, indent=1)
     over_seeds = compare_over_seeds(records, draws, options)
     date = time.strftime("%Y-%m-%d")
-    summary = Summary.of(args.experiment.name, date, about, records, best, over_seeds, options)
+    summary = Summary.of(args.experiment.name, date, about, records, exports, best, over_seeds, options)
     folders = dict.fromkeys(record["system"].split("/")[0] for record in records)
     material = Material(
         summary, records, best, options, read_curves(args.experiment, records),

@@ -38,6 +38,9 @@ def main() -> None:
     parser = cli.parser(__doc__)
     parser.add_argument("--config", required=True, help="conf/backend.yaml")
     parser.add_argument("--evaluation", required=True, help="conf/evaluation.yaml")
+    parser.add_argument(
+        "--scorings", default="", metavar='"SCORING ..."', help="in place of those that the configuration names"
+    )
     parser.add_argument("--backend", required=True, help="folder of mean.vec, transform.mat and plda")
     parser.add_argument("--embeddings", type=Path, required=True, help="folder of <set>/<level>.scp")
     parser.add_argument("--level", required=True)
@@ -53,7 +56,8 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="gets the scores")
     parser.add_argument("data_dirs", nargs="+", help="data directories with trials")
     args = parser.parse_args()
-    options = config.load(BackendConfig, args.config)
+    overrides = [f"scorings=[{', '.join(args.scorings.split())}]"] if args.scorings else []
+    options = config.load(BackendConfig, args.config, overrides)
     evaluation = config.load(EvaluationConfig, args.evaluation)
     backend = Backend.load(args.backend)
     normalises = not NORMALISED.keys().isdisjoint(options.scorings)

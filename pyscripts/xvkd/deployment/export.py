@@ -146,6 +146,7 @@ class Exporter:
             "license": self.config.license,
             "xvkd_version": xvkd.__version__,
             "sample_rate": record["features"]["sample_frequency"],
+            "shortest_frames": self.shortest,
             "embedding_dim": self.network.output_dim,
             "backend": "plda",
             "training": json.dumps({name: value for name, value in training.items() if value is not None}),

@@ -11,15 +11,16 @@ windows are differences of cumulative sums in float64.
 import math
 
 import numpy as np
+from onnx import TensorProto
 
 from xvkd.deployment.nodes import Nodes
+from xvkd.features.audio import INT16_RANGE
 from xvkd.features.extraction import FeatureConfig, FeatureExtractor
 from xvkd.features.network_input import InputConfig
 from xvkd.features.vad import VadConfig
 
-INT16_RANGE = 32768.0
 EPSILON = float(np.finfo(np.float32).eps)
-FLOAT, DOUBLE, INT64 = 1, 11, 7  # onnx.TensorProto's
+FLOAT, DOUBLE = TensorProto.FLOAT, TensorProto.DOUBLE
 
 
 def front_end(nodes: Nodes, waveform: str, features: FeatureConfig, vad: VadConfig | None, reads: InputConfig) -> str:
@@ -35,7 +36,7 @@ def front_end(nodes: Nodes, waveform: str, features: FeatureConfig, vad: VadConf
     Returns:
         (frames, coefficients), perhaps without any frame.
     """
-    samples = nodes("Mul", nodes("Squeeze", waveform, [0]), INT16_RANGE)
+    samples = nodes("Mul", nodes("Squeeze", waveform, [0]), float(INT16_RANGE))
     frames = _centred(nodes, _frames(nodes, samples, features))
     energy = _log(nodes, nodes("ReduceSumSquare", frames, [1], keepdims=1))
     found = _cepstra(nodes, frames, energy, features)
@@ -149,10 +150,8 @@ def _sliding_cmn(nodes: Nodes, features: str, config: InputConfig) -> str:
     time = nodes("Range", 0, frames, 1)
     window = config.cmn_window
     first = nodes("Max", nodes("Sub", time, window // 2 if config.center else window), 0)
-    if config.center:
-        end = nodes("Add", first, window)
-    else:
-        end = nodes("Max", nodes("Add", time, 1), config.min_cmn_window)
+    later = nodes("Max", nodes("Add", time, 1), config.min_cmn_window)
+    end = nodes("Add", first, window) if config.center else later
     # At its end the signal stops the window, which reaches further back instead.
     beyond = nodes("Max", nodes("Sub", end, frames), 0)
     first, end = nodes("Max", nodes("Sub", first, beyond), 0), nodes("Sub", end, beyond)

@@ -45,7 +45,7 @@ def collect(experiment: str | Path, corpus: str) -> tuple[list[Record], AllDraws
     for path in sorted(Path(experiment).glob(f"*/scores/*/{METRICS}")):
         folder, level = path.parents[2], path.parent.name
         try:
-            system = _system(folder, level, corpus)
+            system = describe_system(folder, level, corpus)
             figures = json.loads(path.read_text(encoding="utf-8"))
             lists = [(name, scoring, one) for name, scorings in figures.items() for scoring, one in scorings.items()]
             scatter = _scatter(path.with_name(SCATTER))
@@ -69,8 +69,8 @@ def _scatter(path: Path) -> dict[str, Record]:
     return {name: {"scatter": {"seen": found["seen"], "unseen": about}} for name, about in others.items()}
 
 
-def _system(folder: Path, level: str, corpus: str) -> Record:
-    """What identifies a system: a level of a teacher, or a student."""
+def describe_system(folder: Path, level: str, corpus: str) -> Record:
+    """What identifies a system: a level of a teacher, or a student; raises what its config.yaml makes impossible."""
     config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
     student = config["role"] == "student"
     teacher = config["teacher"] if student else folder.name
@@ -151,9 +151,8 @@ def compare_with_teachers(
     for record in records:
         other = by_key.get((best.get(record["teacher"], ""), record["set"], record["scoring"]))
         if record["role"] == "student" and other is not None:
-            found = _compare([(record, other)], draws, config)
             record["compared_with"] = other["system"]
-            record |= _ratio(found)
+            record |= compare_two(record, other, draws, config)
 
 
 def compare_pairings(records: list[Record], draws: AllDraws, config: EvaluationConfig) -> None:
@@ -166,7 +165,7 @@ def compare_pairings(records: list[Record], draws: AllDraws, config: EvaluationC
     """
     for record in records:
         for name, figures in record.get("pairings", {}).items():
-            figures |= _ratio(_compare([({**record, **figures, "pairing": name}, record)], draws, config))
+            figures |= compare_two({**record, **figures, "pairing": name}, record, draws, config)
 
 
 def compare_over_seeds(
@@ -207,7 +206,9 @@ def _key(record: Record) -> tuple[str, ...]:
     return record["system"], record["set"], record["scoring"], *pairing
 
 
-def _ratio(found: Comparison) -> Record:
+def compare_two(record: Record, other: Record, draws: AllDraws, config: EvaluationConfig) -> Record:
+    """How the EER of one record compares with another's on the same list: ratio, interval and one-sided bound."""
+    found = _compare([(record, other)], draws, config)
     return {"eer_ratio": found.ratio, "eer_ratio_ci": found.interval, "eer_ratio_upper": found.upper}
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import IO
 from urllib.parse import quote
 
+from xvkd.evaluation.exports import export_table
 from xvkd.evaluation.pairing_tables import across_table, duration_table
 from xvkd.evaluation.report import EvaluationConfig
 from xvkd.evaluation.results import Record
@@ -65,8 +66,9 @@ class Summary:
 
     @classmethod
     def of(
-        cls, corpus: str, date: str, about: str, records: list[Record], best: Mapping[str, str],
-        over_seeds: Mapping[tuple[str, str, str], tuple[list[Record], Comparison]], options: EvaluationConfig,
+        cls, corpus: str, date: str, about: str, records: list[Record], exports: list[Record],
+        best: Mapping[str, str], over_seeds: Mapping[tuple[str, str, str], tuple[list[Record], Comparison]],
+        options: EvaluationConfig,
     ) -> "Summary":  # fmt: skip
         """Makes the tables.
 
@@ -75,6 +77,7 @@ class Summary:
             date: the day.
             about: what the corpus is.
             records: of all systems, compared with their teachers and, in pairings, with themselves.
+            exports: of exported networks, compared with their models.
             best: see ``results.best_levels``.
             over_seeds: see ``results.compare_over_seeds``.
             options: what is reported, and how.
@@ -94,6 +97,8 @@ class Summary:
                 (f"EER of {primary} (%) across models: a student with its teacher's back end, and "
                  "with the teacher's embeddings for models or for test utterances.",
                  across_table(records, name, best, options)),
+                ("Exported networks, as ONNX Runtime computes them (docs/deployment.md), compared with the models that "
+                 "they are made of:", export_table(exports, name, options)),
                 ("Over training seeds, which the intervals here count as well:",
                  seed_table(over_seeds, name, options)),
             ]  # fmt: skip

@@ -60,9 +60,7 @@ def error_table(records: list[Record], name: str, best: Mapping[str, str], confi
         for scoring in scorings:
             one = by_scoring.get(scoring, {})
             row.append(_figure(one, "eer_percent", 2) + (_interval(one.get("eer_ci")) if scoring == primary else ""))
-        one = by_scoring.get(primary, {})
-        row += _comparison(one.get("eer_ratio"), one.get("eer_ratio_ci"), one.get("eer_ratio_upper"), config)
-        rows.append(row)
+        rows.append(row + ratio_cells(by_scoring.get(primary, {}), config))
     return Table(header, rows, left=3)
 
 
@@ -236,6 +234,11 @@ def with_interval(about: Record, key: str) -> str:
 
 def _interval(ends: list[float] | None) -> str:
     return f" [{ends[0]:.2f}, {ends[1]:.2f}]" if ends else ""
+
+
+def ratio_cells(record: Record, config: EvaluationConfig) -> list[str]:
+    """Two cells: how a record's EER compares with another's, and the verdict."""
+    return _comparison(record.get("eer_ratio"), record.get("eer_ratio_ci"), record.get("eer_ratio_upper"), config)
 
 
 def _comparison(

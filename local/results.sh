@@ -1,0 +1,18 @@
+# shellcheck shell=bash disable=SC2154
+# The table of results, which stage 10 makes, and stage 11 again when it has measured what it exported.
+
+# queue_results: tables and page of all that has scores.
+queue_results() {
+  local scores inputs=() outputs=()
+  for scores in "$exp"/*/scores/*/.done "$exp"/*/export/scores/*/.done; do
+    if [ -f "$scores" ]; then inputs+=(--input "$scores"); fi
+  done
+  if [ "${#inputs[@]}" -eq 0 ] && ! "$dry_run"; then
+    log "no table of results: nothing has been scored"
+    return
+  fi
+  mapfile -t outputs < <(listed --output "$exp/results/files")
+  queue "$exp/results/.done" "table of results" "${inputs[@]}" --input conf/evaluation.yaml "${outputs[@]}" -- \
+    python3 pyscripts/make_results.py --evaluation conf/evaluation.yaml --corpus "$corpus_config" \
+    --show conf/backend.yaml "$exp" "$exp/results"
+}
