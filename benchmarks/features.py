@@ -18,36 +18,10 @@ import kaldi_native_fbank as knf
 import numpy as np
 import torch
 from machine import ROOT, machine, seconds_of
+from native_fbank import peer
 
 from xvkd import config
 from xvkd.features.extraction import FeatureConfig, FeatureExtractor
-
-
-def peer(options: FeatureConfig) -> Callable[[np.ndarray], knf.OnlineMfcc | knf.OnlineFbank]:
-    """kaldi-native-fbank with the same options; the frames are inside what it returns."""
-    own = knf.MfccOptions() if options.kind == "mfcc" else knf.FbankOptions()
-    own.frame_opts.dither = 0.0
-    own.frame_opts.samp_freq = options.sample_frequency
-    own.frame_opts.frame_length_ms = options.frame_length
-    own.frame_opts.frame_shift_ms = options.frame_shift
-    own.frame_opts.snip_edges = options.snip_edges
-    own.mel_opts.num_bins = options.num_mel_bins
-    own.mel_opts.low_freq = options.low_freq
-    own.mel_opts.high_freq = options.high_freq
-    own.use_energy = options.kind == "mfcc" and options.use_energy
-    if options.kind == "mfcc":
-        own.num_ceps = options.num_ceps
-        own.cepstral_lifter = options.cepstral_lifter
-        own.raw_energy = True
-    make = knf.OnlineMfcc if options.kind == "mfcc" else knf.OnlineFbank
-
-    def extract(samples: np.ndarray) -> knf.OnlineMfcc | knf.OnlineFbank:
-        computer = make(own)
-        computer.accept_waveform(options.sample_frequency, samples)
-        computer.input_finished()
-        return computer
-
-    return extract
 
 
 def extract_all(extract: Callable, utterances: list[np.ndarray]) -> None:

@@ -24,6 +24,7 @@ from xvkd.backend.backend import PLDA
 from xvkd.errors import UserError
 from xvkd.kaldi.datadir import DataDir
 from xvkd.kaldi.files import atomic_write
+from xvkd.kaldi.plda_format import read_plda, write_plda
 from xvkd.nets.record import ONNX, read_record
 
 if TYPE_CHECKING:
@@ -54,8 +55,7 @@ def main() -> None:
     )  # fmt: skip
     utterances = calibration_utterances(DataDir(args.data_dir), record, options)
     paths = write_models(args.folder, record["role"], exporter.models(utterances))
-    with atomic_write(args.folder / PLDA, "wb") as file:
-        file.write(plda.read_bytes())
+    write_plda(args.folder / PLDA, *read_plda(plda), np.float32)
     with atomic_write(args.folder / "files") as file:
         file.writelines(f"{path.name}\n" for path in paths)
 

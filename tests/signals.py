@@ -1,4 +1,4 @@
-"""Recordings for the tests of VAD: noise of a known level, and the log energy of any samples."""
+"""Recordings for tests: noise of a known level, in bursts too, and the log energy of any samples."""
 
 import numpy as np
 
@@ -19,6 +19,13 @@ def noise(seconds: float, level: float, seed: int, tilt: float = -3.0) -> np.nda
     hertz = np.fft.rfftfreq(round(seconds * RATE), 1 / RATE)
     samples = np.fft.irfft(spectrum * np.maximum(hertz, 60.0) ** (tilt / 20 / np.log10(2)))
     return samples * level / samples.std()
+
+
+def bursts(samples: int, rate: int = RATE, seed: int = 0) -> np.ndarray:
+    """Bursts of noise and a low tone, and quiet between them: float32 (samples,) in [-1, 1], at any rate."""
+    random, time = np.random.default_rng(seed), np.arange(samples) / rate
+    envelope = np.where(np.sin(2 * np.pi * 1.3 * time) > 0, 0.1, 0.0005)
+    return (envelope * (random.standard_normal(samples) + 0.5 * np.sin(2 * np.pi * 200 * time))).astype(np.float32)
 
 
 def features(samples: np.ndarray) -> np.ndarray:

@@ -40,12 +40,12 @@ def student_of(width: int, output_dim: int, input_dim: int = 30) -> XvectorNetwo
 
 def small_teacher(name: str = "tdnn", seed: int = 0) -> XvectorNetwork:
     """A little network in evaluation mode, whose BatchNorms have seen something."""
-    return _seasoned(BuildRecord(TEACHERS, name, SMALL[name], FEATURES, 0), seed)
+    return seasoned(BuildRecord(TEACHERS, name, SMALL[name], FEATURES, 0), seed)
 
 
 def small_student(name: str, seed: int = 0) -> XvectorNetwork:
     """The same of a student, for a target of five values."""
-    return _seasoned(BuildRecord(STUDENTS, name, SMALL_STUDENTS[name], FEATURES, 5), seed)
+    return seasoned(BuildRecord(STUDENTS, name, SMALL_STUDENTS[name], FEATURES, 5), seed)
 
 
 def small_network(name: str) -> XvectorNetwork:
@@ -53,7 +53,8 @@ def small_network(name: str) -> XvectorNetwork:
     return small_student(name) if name in SMALL_STUDENTS else small_teacher(name)
 
 
-def _seasoned(record: BuildRecord, seed: int) -> XvectorNetwork:
+def seasoned(record: BuildRecord, seed: int) -> XvectorNetwork:
+    """A network with random weights, whose BatchNorms have seen something."""
     torch.manual_seed(seed)
     network = build_network(record, "small")
     for module in network.modules():

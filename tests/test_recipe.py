@@ -163,6 +163,8 @@ def test_results(recipe, first):
         "eer_ci", "min_cllr", "cllr", "actdcf_0.01", "actdcf_0.05",
     }
     assert all(keys <= record.keys() for record in records)
+    exported = [record for record in records if record["role"] == "export"]
+    records = [record for record in records if record["role"] != "export"]
     systems = {record["system"] for record in records}
     assert systems == {f"{recipe.teacher.name}/{level}" for level in LEVELS} | {
         folder.name for folder in recipe.students.values()
@@ -174,6 +176,19 @@ def test_results(recipe, first):
         assert list(record.get("pairings", {})) == (["1s", "2s", "4s"] if brief else [])
         assert 0 <= record["eer_percent"] <= 100 and 0 <= record["mindcf_0.01"] <= 1
         assert record["corpus"] == "tiny" and record["teacher"] == recipe.teacher.name
+    # The student that is best on dev, in four files, on what has not been degraded here.
+    lists = {name for name in LISTS if "noisy" not in name}
+    assert {record["file"] for record in exported} == {
+        "student.onnx", "student.int8.onnx", "student.features.onnx", "student.features.int8.onnx"
+    }  # fmt: skip
+    assert {record["set"] for record in exported} == lists and len(exported) == 4 * len(lists)
+    own = {(record["system"], record["set"], record["scoring"]): record["eer_percent"] for record in records}
+    best = {record["exported_from"] for record in exported}
+    assert best == {min((r["eer_percent"], r["system"]) for r in records
+                        if (r["role"], r["set"], r["scoring"]) == ("student", "dev", "plda"))[1]}  # fmt: skip
+    for record in exported:
+        whole = own[record["exported_from"], record["set"], "plda"]
+        assert record["scoring"] == "plda" and abs(record["eer_percent"] - whole) < 5
     report = (recipe.exp / "results" / "RESULTS.md").read_text()
     assert "ynthetic" in report  # what it was measured on
     for name in LISTS:
@@ -194,8 +209,9 @@ def test_second_run_does_nothing(recipe, tmp_path):
     assert not (tmp_path / "imported").exists()
     assert {name for name in before | after if before.get(name) != after.get(name)} <= {"exp/tiny/options.txt"}
     # A line a step: noise and copies, 5 sets with features and VAD, teacher, its embeddings; students, theirs; back
-    # ends, scores; results; the best level, folds.
-    steps = 1 + 2 + 4 + 10 + 1 + 5 + 2 + 10 + 10 + 10 + 1 + 1 + 3
+    # ends, scores; results; the best level, folds; the best student, its export, what two kinds of files give, four
+    # files' scores, card, results.
+    steps = 1 + 2 + 4 + 10 + 1 + 5 + 2 + 10 + 10 + 10 + 1 + 1 + 3 + 1 + 1 + 2 + 4 + 1 + 1
     assert len(re.findall(r"^[\d:]{8} up to date: ", done.stderr, flags=re.MULTILINE)) == steps
 
 
@@ -349,7 +365,7 @@ def test_own_recordings(recordings, tmp_path):
         assert table(tmp_path / "data" / "folder" / name / "feats.scp").keys() <= found.keys()
     assert sorted(found.values()) == sorted(map(str, (path for path in recordings.glob("*/*/*.*"))))
     records = json.loads((tmp_path / "exp" / "folder" / "results" / "results.json").read_text())
-    assert {record["role"] for record in records} == {"teacher", "student"}
+    assert {record["role"] for record in records} == {"teacher", "student", "export"}
     assert all(record["corpus"] == "folder" for record in records)
     assert "| student tdnn | frame+segment6 | mse |" in done.stdout and "ynthetic" not in done.stdout
     # Another recording: the corpus is prepared anew.

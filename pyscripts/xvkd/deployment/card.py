@@ -15,7 +15,7 @@ from xvkd.evaluation.report import EvaluationConfig
 from xvkd.evaluation.system import METRICS
 from xvkd.evaluation.tables import markdown, with_interval
 
-USE = """import json, numpy as np, onnxruntime, soundfile
+USE = """import onnxruntime, soundfile
 
 session = onnxruntime.InferenceSession("{file}", providers=["CPUExecutionProvider"])
 samples, rate = soundfile.read("a.wav", dtype="float32")            # mono, {rate} Hz, in [-1, 1]
@@ -113,8 +113,8 @@ class Card:
             *markdown(header, rows, left=1), "",
             f"EER of {scoring}, measured with these files by ONNX Runtime; in brackets "
             f"{100 * self.evaluation.confidence:g} % intervals of a bootstrap over speakers. `int8`: eight-bit "
-            "weights, per channel, and eight-bit values between layers; features, normalisation and pooling stay as they "
-            "are. `plda` is Kaldi's format. Opset, names and metadata: docs/deployment.md of the project.", "",
+            "weights, per channel, and eight-bit values between layers; features, normalisation and pooling stay as "
+            "they are. `plda` is Kaldi's format. Opset, names and metadata: docs/deployment.md of the project.", "",
             "## Data", "", f"{self.about} {self.data}", "",
             *self._points(), *self._conditions(figures, files, lists),
             "## Known limits", "", *self._limits(), "",
@@ -154,7 +154,7 @@ class Card:
                 for kind, classes in conditions.items() for one, about in classes.items()
             ]  # fmt: skip
             lines += [f"EER of {file} on {name} by condition:", ""]
-            lines += [*markdown(["condition", "trials", "EER (%)"], rows, left=2), ""]
+            lines += [*markdown(["condition", "class", "EER (%)"], rows, left=2), ""]
         return ["## Conditions", "", *lines] if lines else []
 
     def _limits(self) -> list[str]:

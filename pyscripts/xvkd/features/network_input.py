@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from xvkd.config import limits
+from xvkd.schema import limits
 
 # The features that the energy VAD reads, and that have Kaldi's plain name, feats.scp.
 DEFAULT_FEATURES = "mfcc"

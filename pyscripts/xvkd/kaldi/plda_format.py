@@ -48,14 +48,17 @@ def _expect(cursor: Cursor, expected: str) -> None:
         raise cursor.error(f"not a PLDA model of Kaldi's ('{expected}' expected)")
 
 
-def write_plda(path: str | Path, mean: np.ndarray, transform: np.ndarray, psi: np.ndarray) -> None:
-    """Writes a PLDA model in binary double precision, under its name only when whole.
+def write_plda(
+    path: str | Path, mean: np.ndarray, transform: np.ndarray, psi: np.ndarray, precision: type = np.float64
+) -> None:
+    """Writes a PLDA model in binary, under its name only when whole.
 
     Args:
         path: the file.
         mean: (D,), see ``read_plda``.
         transform: (D, D).
         psi: (D,).
+        precision: np.float64, as Kaldi writes, or np.float32, which Kaldi reads as well: half the size.
 
     Raises:
         UserError: the file cannot be written.
@@ -63,5 +66,5 @@ def write_plda(path: str | Path, mean: np.ndarray, transform: np.ndarray, psi: n
     with atomic_write(path, "wb") as stream:
         stream.write(b"\0B" + START.encode() + b" ")
         for part in (mean, transform, psi):
-            stream.write(binary_object(np.asarray(part, np.float64)))
+            stream.write(binary_object(np.asarray(part, precision)))
         stream.write(END.encode() + b" ")
