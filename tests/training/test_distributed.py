@@ -96,7 +96,10 @@ def test_the_first_rank_speaks_for_all(two):
 
 @pytest.mark.slow
 def test_a_rank_that_dies_ends_all_and_the_next_start_goes_on(two, tmp_path):
-    """Whatever it died of is the last word; then the training comes to the same weights, with as many ranks or one."""
+    """Whatever it died of is the last word; then the training comes to the same weights, with as many ranks or one.
+
+    The first rank may be ended while it writes the last checkpoint.
+    """
     case = "every step"
     done = as_ranks(tmp_path, case, XVKD_DIE="1 5 raises")
     assert done.returncode == 1
@@ -106,11 +109,11 @@ def test_a_rank_that_dies_ends_all_and_the_next_start_goes_on(two, tmp_path):
         r"last checkpoint\n$", done.stderr,
     )  # fmt: skip
     done = as_ranks(tmp_path, case, XVKD_DIE="0 7 killed")
-    assert done.returncode == 1 and "going on from step 2 of 9" in done.stderr
+    assert done.returncode == 1 and re.search("going on from step [12] of 9", done.stderr)
     assert re.search(r"\nrank 0 on \S+: killed by SIGKILL\nrun_ranks.py: error: rank 0 failed", done.stderr)
     shutil.copytree(tmp_path / case, tmp_path / "alone" / case)
     done = as_ranks(tmp_path, case)
-    assert done.returncode == 0 and "going on from step 5 of 9" in done.stderr
+    assert done.returncode == 0 and re.search("going on from step [45] of 9", done.stderr)
     expected = weights(two[0] / case)
     found = weights(tmp_path / case)
     assert all(torch.equal(found[name], expected[name]) for name in expected)
@@ -138,4 +141,4 @@ def test_ranks_end_with_what_has_started_them(tmp_path):
     process.wait()
     wait_for(lambda: not running(rank), "the rank to end")
     done = as_ranks(tmp_path, "every step")
-    assert done.returncode == 0 and "going on from step 3 of 9" in done.stderr
+    assert done.returncode == 0 and re.search("going on from step [23] of 9", done.stderr)
