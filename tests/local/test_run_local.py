@@ -167,6 +167,10 @@ def test_memory_bounds_jobs(launch, tmp_path, size):
     assert done.returncode == 0 and largest_count(tmp_path) == 1
 
 
+def test_a_time_limit_is_for_clusters(launch):
+    assert launch("--time", "0:00:01", "x.log", "sleep", "1.5").returncode == 0
+
+
 def test_gpu_where_there_is_none(launch, tmp_path):
     done = launch("--gpu", "1", "x.log", "sh", "-c", "echo [$CUDA_VISIBLE_DEVICES]", CUDA_VISIBLE_DEVICES="")
     assert done.returncode == 0 and "\n[]\n" in (tmp_path / "x.log").read_text()
