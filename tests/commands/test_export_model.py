@@ -55,8 +55,8 @@ def root(tmp_path_factory):
 
 def export(model, data, folder, status=0):
     return command(
-        "export_model.py", "--config", CONF / "export.yaml", "--extraction", CONF / "extraction.yaml", "--data-dir", data,
-        model, folder, status=status,
+        "export_model.py", "--config", CONF / "export.yaml", "--extraction", CONF / "extraction.yaml", "--data-dir",
+        data, model, folder, status=status,
     )  # fmt: skip
 
 

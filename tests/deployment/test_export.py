@@ -8,7 +8,7 @@ import onnxruntime
 import pytest
 import torch
 from signals import bursts
-from small_networks import SMALL_STUDENTS, seasoned, small_student, small_teacher
+from small_networks import SMALL_STUDENTS, features_of, seasoned, small_student, small_teacher
 
 from xvkd import config
 from xvkd.deployment.export import ExportConfig, Exporter
@@ -19,6 +19,7 @@ from xvkd.features.network_input import InputConfig, network_input
 from xvkd.features.vad import VadConfig, energy_vad
 from xvkd.nets.extraction import ExtractionConfig, extract
 from xvkd.nets.models import STUDENTS, BuildRecord
+from xvkd.nets.network import XvectorNetwork
 
 SIZE = 7
 LENGTHS = [0.12, 0.3, 0.31, 0.5, 0.777, 1, 2.005, 5, 12.34, 60]  # seconds
@@ -130,12 +131,12 @@ def test_silence_is_not_a_number(exported):
 
 
 def test_norms_move_into_convolutions():
-    network = small_teacher("tdnn").double()
+    network = small_teacher("tdnn")
     network.end_at("segment6", 5)
     assert PlainTdnn.fits(network)
-    plain, features = PlainTdnn(network).double(), torch.randn(1, 40, 4, dtype=torch.float64)
-    expected = network(features)[network.output_level]
-    torch.testing.assert_close(plain(features).float(), expected, rtol=1e-5, atol=1e-5)
+    (features,) = features_of(40)
+    expected = network(features[None])[network.output_level]
+    torch.testing.assert_close(PlainTdnn(network)(features[None]), expected, rtol=1e-5, atol=1e-5)
     assert not PlainTdnn.fits(small_student("dsconv"))
 
 
@@ -162,16 +163,14 @@ def test_a_vad_that_no_graph_has(record, conf, utterances, caplog):
 
 
 def test_what_cannot_be_exported_is_told(record, conf, utterances):
-    class Undecided(torch.nn.Module):
+    class Undecided(XvectorNetwork):
         """A way through the network that depends on the values."""
 
-        output_level = "embedding"
+        def frame_outputs(self, x, num_frames):
+            yield from super().frame_outputs(x if x.sum() > 0 else -x, num_frames)
 
-        def forward(self, features):
-            return {"embedding": features.mean(1) if features.sum() > 0 else features.amax(1)}
-
-    network = Undecided()
-    network.frame_layers, network.segment_layers, network.segment_norms = [], {}, {}
+    network = network_of("tdnn", {"width": 4})
+    network.__class__ = Undecided
     with pytest.raises(UserError, match="^folder: torch cannot write this network as ONNX .*; export another one$"):
         network_graph(network, 30, 25, 18, "folder")
     student = network_of("tdnn", {"width": 4})

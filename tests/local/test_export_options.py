@@ -15,7 +15,7 @@ def exported(tmp_path):
         stages = ["--stage", "11", "--students", STUDENTS, "--dry-run"]
         done = run([ROOT / "run.sh", *roots, *stages, *options], ROOT)
         assert done.returncode == status, done.stderr
-        return done if status else re.findall(r"export_model\.py .*/student_tdnn16_tdnn_tiny_(\S+)/export ", done.stdout)
+        return done if status else re.findall(r"export_model\.py .*/student_tdnn16_tdnn_tiny_(\S+)/export", done.stdout)
 
     return start
 
