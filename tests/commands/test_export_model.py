@@ -28,8 +28,8 @@ def root(tmp_path_factory):
     """A student of width 8, its back end folded in, and a data directory with audio, features, VAD and trials."""
     root = tmp_path_factory.mktemp("export")
     data = write_data(root / "dev", UTTERANCES)
-    for utterance in UTTERANCES:
-        soundfile.write(data / f"{utterance}.wav", bursts(16000, seed=ord(utterance[0])), 16000)
+    for seed, utterance in enumerate(UTTERANCES):
+        soundfile.write(data / f"{utterance}.wav", bursts(16000, seed=seed), 16000)
     (data / "wav.scp").write_text("".join(f"{utterance} {data / utterance}.wav\n" for utterance in UTTERANCES))
     pairs = [(one, other) for one in UTTERANCES[::3] for other in UTTERANCES if one != other]
     kinds = {True: "target", False: "nontarget"}
