@@ -107,7 +107,8 @@ def abandon(names: set[str]) -> None:
         os.dup2(nothing.fileno(), 2)
     for name in names:
         for _ in range(5):
-            cancel(name)
+            if not cancel(name):
+                break
             time.sleep(RETRY_SECONDS)
 
 
