@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from xvkd import cli
-from xvkd.deployment.export import OUTPUT, WAVEFORM
+from xvkd.deployment.embedder import INPUT, OUTPUT
 from xvkd.errors import UserError
 from xvkd.features.audio import INT16_RANGE
 from xvkd.features.network_input import InputConfig
@@ -53,7 +53,7 @@ def main() -> None:
                 folder.mkdir(parents=True, exist_ok=True)
                 writer = ArchiveWriter(folder / "embedding.ark", folder / "embedding.scp", compress=False)
                 writers[path] = stack.enter_context(writer)
-            for utterance, values in inputs(data_dir, wanted, read == {WAVEFORM}, properties, args):
+            for utterance, values in inputs(data_dir, wanted, read == {INPUT}, properties, args):
                 for path, session in sessions.items():
                     (embedding,) = run_session(session, path, values[None], "", [OUTPUT])
                     if not np.isfinite(embedding).all():

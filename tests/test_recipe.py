@@ -188,7 +188,8 @@ def test_results(recipe, first):
                         if (r["role"], r["set"], r["scoring"]) == ("student", "dev", "plda"))[1]}  # fmt: skip
     for record in exported:
         whole = own[record["exported_from"], record["set"], "plda"]
-        assert record["scoring"] == "plda" and abs(record["eer_percent"] - whole) < 5
+        # One trial of a list of 18 targets is 5.6 %.
+        assert record["scoring"] == "plda" and abs(record["eer_percent"] - whole) < 12
     report = (recipe.exp / "results" / "RESULTS.md").read_text()
     assert "ynthetic" in report  # what it was measured on
     for name in LISTS:

@@ -13,7 +13,7 @@ from xvkd.backend.calibration import Calibration
 from xvkd.evaluation.metrics import ErrorCurve, eer
 from xvkd.evaluation.report import EvaluationConfig
 from xvkd.evaluation.system import METRICS
-from xvkd.evaluation.tables import markdown, with_interval
+from xvkd.evaluation.tables import Table, with_interval
 
 USE = """import onnxruntime, soundfile
 
@@ -110,7 +110,7 @@ class Card:
             f"{record['seed']} ({folded['model']}). It gives embeddings of {self.properties['embedding_dim']} values "
             f"from speech of {self.properties['sample_rate']} Hz.", "",
             "## Files", "",
-            *markdown(header, rows, left=1), "",
+            *Table(header, rows, left=1).markdown(), "",
             f"EER of {scoring}, measured with these files by ONNX Runtime; in brackets "
             f"{100 * self.evaluation.confidence:g} % intervals of a bootstrap over speakers. `int8`: eight-bit "
             "weights, per channel, and eight-bit values between layers; features, normalisation and pooling stay as "
@@ -134,7 +134,7 @@ class Card:
         ]  # fmt: skip
         return [
             "## Operating points", "",
-            *markdown(["point", "accepted above", "misses (%)", "false alarms (%)"], rows, left=1), "",
+            *Table(["point", "accepted above", "misses (%)", "false alarms (%)"], rows, left=1).markdown(), "",
             f"On {self.evaluation.dev_set}, of PLDA scores: where both errors are equal, and where the detection cost "
             "is least at these priors of a target trial. The log-likelihood ratio of a score is "
             f"{self.rule['scale']:.4f} x score + {self.rule['offset']:.4f} (`calibration.json`). Another domain needs "
@@ -154,7 +154,7 @@ class Card:
                 for kind, classes in conditions.items() for one, about in classes.items()
             ]  # fmt: skip
             lines += [f"EER of {file} on {name} by condition:", ""]
-            lines += [*markdown(["condition", "class", "EER (%)"], rows, left=2), ""]
+            lines += [*Table(["condition", "class", "EER (%)"], rows, left=2).markdown(), ""]
         return ["## Conditions", "", *lines] if lines else []
 
     def _limits(self) -> list[str]:

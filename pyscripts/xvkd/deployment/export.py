@@ -16,6 +16,7 @@ from onnx import helper
 import xvkd
 from xvkd import config as configuration
 from xvkd.config import limits
+from xvkd.deployment.embedder import INPUT, OUTPUT
 from xvkd.deployment.front_end import front_end, minimum_samples
 from xvkd.deployment.network_graph import EMBEDDING, READS, extend_short, network_graph, silent_is_nan
 from xvkd.deployment.nodes import Nodes, make_model
@@ -28,7 +29,7 @@ from xvkd.kaldi.files import atomic_write
 from xvkd.nets.extraction import ExtractionConfig, extract
 from xvkd.nets.network import XvectorNetwork
 
-WAVEFORM, FEATURES, OUTPUT = "waveform", "features", "embedding"
+FEATURES = "features"
 
 
 @dataclass
@@ -114,9 +115,9 @@ class Exporter:
             vad = configuration.build(VadConfig, record["vad"], f"{self.where}/config.yaml", "vad")
         features = configuration.build(FeatureConfig, record["features"], f"{self.where}/config.yaml", "features")
         before = Nodes("input")
-        found = before("Unsqueeze", front_end(before, WAVEFORM, features, vad, reads), [0])
+        found = before("Unsqueeze", front_end(before, INPUT, features, vad, reads), [0])
         return self._joined(
-            network, before, WAVEFORM, found, [1, "samples"], {"minimum_samples": minimum_samples(features)}
+            network, before, INPUT, found, [1, "samples"], {"minimum_samples": minimum_samples(features)}
         )  # fmt: skip
 
     def _joined(
