@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from xvkd.errors import UserError
-from xvkd.features.audio import resample
+from xvkd.features.audio import INT16_RANGE, resample
 from xvkd.kaldi.archives import skip
 from xvkd.kaldi.files import atomic_write
 from xvkd.kaldi.specifiers import RSpecifier
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from lhotse.cut import Cut
 
 CUTS = "cuts.jsonl.gz"
-_FULL_SCALE = 32768.0
 
 
 def write_cuts(path: Path, cuts: "Iterable[Cut]") -> None:
@@ -115,7 +114,7 @@ def load_cut(cut: "Cut", sampling_rate: int) -> np.ndarray:
     if samples is None or not samples.size or not np.isfinite(samples).all():
         raise UserError(f"cut '{cut.id}': no audio, or samples that are not finite numbers")
     mono = samples.mean(axis=0) if len(samples) > 1 else samples[0]
-    return resample(mono.astype(np.float32), cut.sampling_rate, sampling_rate, cut.id) * np.float32(_FULL_SCALE)
+    return resample(mono.astype(np.float32), cut.sampling_rate, sampling_rate, cut.id) * INT16_RANGE
 
 
 class CutRecordings:
