@@ -73,7 +73,8 @@ def inputs(
     if waveforms:
         segments = data_dir.path / "segments"
         recordings = Recordings(
-            RSpecifier("scp", str(data_dir.path / "wav.scp")),
+            # Of the recordings that stage 3 has left out, some cannot be read.
+            RSpecifier("scp", str(data_dir.path / "wav.scp"), permissive=bool(data_dir.bad_utterances())),
             read_segments(segments) if segments.exists() else None, (1, 1), args.allow_pipes,
         )  # fmt: skip
         for utterance, samples in recordings.utterances(int(properties["sample_rate"])):

@@ -9,7 +9,8 @@ from xvkd.augmentation.config import AugmentationConfig, NoiseConfig
 from xvkd.backend.backend import AdaptationConfig, BackendConfig
 from xvkd.config import choices, limits
 from xvkd.corpora.prepare import CorpusConfig
-from xvkd.distillation.targets import LossConfig
+from xvkd.deployment.export import ExportConfig
+from xvkd.distillation.config import LossConfig
 from xvkd.errors import UserError
 from xvkd.evaluation.report import EvaluationConfig
 from xvkd.features.extraction import FeatureConfig
@@ -178,7 +179,8 @@ def test_neighbours_are_found_from_a_file():
 def test_every_file_of_the_project_fits_its_schema(conf):
     schemas = {
         "adaptation.yaml": AdaptationConfig, "backend.yaml": BackendConfig, "evaluation.yaml": EvaluationConfig,
-        "extraction.yaml": ExtractionConfig, "noise.yaml": NoiseConfig, "augmentation/*.yaml": AugmentationConfig,
+        "export.yaml": ExportConfig, "extraction.yaml": ExtractionConfig, "noise.yaml": NoiseConfig,
+        "augmentation/*.yaml": AugmentationConfig,
         "corpora/*.yaml": CorpusConfig, "inputs/*.yaml": InputConfig, "features/vad.yaml": VadConfig,
         "features/vad_hmm.yaml": VadHmmConfig, "features/[!v]*.yaml": FeatureConfig, "losses/*.yaml": LossConfig,
     }  # fmt: skip

@@ -53,7 +53,7 @@ def test_earlier_work_does_not_count_for_the_speed(clock, lines):
 
 
 def test_the_launcher_reads_the_lines(clock, lines, conf):
-    launcher = runpy.run_path(str(conf.parent / "local" / "launch" / "run_local"))
+    launcher = runpy.run_path(str(conf.parent / "local" / "launch" / "launching.py"))
     counter = Progress(50000, "steps")
     clock.now += 10
     counter.update(10, "epoch 1, loss 4.5")

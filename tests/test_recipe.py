@@ -265,7 +265,7 @@ def test_changed_students_are_redone_and_the_teacher_is_not(recipe):
         assert re.search(rf" train the student of {re.escape(levels)}, \w+ \(changed since: command\)", done.stderr)
     # What stands on them would follow, and nothing else.
     done = recipe(*change, "--stage", "7", "--stop-stage", "8", "--dry-run")
-    assert done.stdout.count("extract_embeddings.py") == len(STUDENTS) * len([*SPEAKERS, "eval_noisy"])
+    assert done.stdout.count("extract_embeddings.py") == len(STUDENTS) * len([*SPEAKERS, "eval_noisy", "train_copies"])
     assert done.stderr.count("up to date: back end: teacher") == len(LEVELS)
 
 
