@@ -21,8 +21,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-# Jobs of a run that was killed are ended by their launcher, within seconds.
-PATIENCE = 5.0
+# Jobs of a run that was killed are ended by their launcher: here within seconds, on a cluster a little later.
+PATIENCE = 20.0
 # Seconds between two beats of who has the lock, and after which one that has not been seen to count is gone.
 BEAT, GONE = 5.0, 20.0
 LOOK = 0.5
