@@ -133,7 +133,8 @@ run_cell() {
     given=(--corpus "fold$fold" --data-root "$folder" --train-dir "$folder/given$fold/train")
     given+=(--dev-dir "$folder/given$fold/dev" --eval-dir "$folder/given$fold/eval")
   fi
-  given+=(--exp-root "$root" --noisy-sets "dev eval" --teacher "$teacher" --seed "$seed" --losses mse)
+  given+=(--exp-root "$root" --noisy-sets "dev eval" --durations "" --export "" --teacher "$teacher" --seed "$seed")
+  given+=(--losses mse)
   recipe "${given[@]}" --student "$student" --student-set "arch.width=$(width_of "$teacher") $training" \
     --students "$students"
   if [ "$teacher" != "$main" ]; then return; fi

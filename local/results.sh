@@ -3,10 +3,8 @@
 
 # queue_results: tables and page of all that has scores.
 queue_results() {
-  local scores inputs=() outputs=()
-  for scores in "$exp"/*/scores/*/.done "$exp"/*/export/scores/*/.done; do
-    if [ -f "$scores" ]; then inputs+=(--input "$scores"); fi
-  done
+  local inputs outputs
+  mapfile -t inputs < <(inputs_there "$exp"/*/scores/*/.done "$exp"/*/export/scores/*/.done)
   if [ "${#inputs[@]}" -eq 0 ] && ! "$dry_run"; then
     log "no table of results: nothing has been scored"
     return

@@ -42,6 +42,14 @@ without_training_sets() {
   done
 }
 
+# The sets of which others than students in training read embeddings.
+sets_to_read() {
+  local sets
+  sets="$(data_sets)" || exit 1
+  # shellcheck disable=SC2086
+  { without_training_sets $sets; backend_sets; } | awk '!seen[$0]++'
+}
+
 # source_of SET: what stage 2 makes it of.
 source_of() {
   case "$1" in
@@ -77,15 +85,15 @@ training_inputs() {
   fi
 }
 
-# scored_sets FOLDER LEVEL: the sets that have trials; embeddings from elsewhere may lack some of them.
+# has_level FOLDER SET LEVEL: whether there are, or will be, such embeddings; those from elsewhere may lack some sets.
+has_level() { [ -z "$teacher_embeddings" ] || [ "$1" != "$teacher_dir" ] || [ -f "$1/embeddings/$2/$3.scp" ]; }
+# scored_sets FOLDER LEVEL: the sets that have trials, and these embeddings.
 scored_sets() {
   local set
   for set in $(data_sets); do
     # Before stage 1, a dry run takes it that all but train have trials.
     if ! any "$data/$set"/trials* && { [ -d "$data/$set" ] || [[ "$set" = train* ]]; }; then continue; fi
-    if [ -z "$teacher_embeddings" ] || [ "$1" != "$teacher_dir" ] || [ -f "$1/embeddings/$set/$2.scp" ]; then
-      echo "$set"
-    fi
+    if has_level "$1" "$set" "$2"; then echo "$set"; fi
   done
 }
 

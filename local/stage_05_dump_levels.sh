@@ -36,8 +36,7 @@ if [ -n "$teacher_embeddings" ]; then
 fi
 
 # Without students, nobody has a use for what they alone are trained on.
-# shellcheck disable=SC2086
-if [ -z "$students" ]; then sets="$({ without_training_sets $sets; backend_sets; } | awk '!seen[$0]++')"; fi
+if [ -z "$students" ]; then sets="$(sets_to_read)"; fi
 # Levels that nobody scores, for the students that name them. What an earlier run has dumped is kept: without it, all
 # that stands on these embeddings would be done again.
 dumped="$teacher_dir/embeddings/train/levels"

@@ -5,10 +5,7 @@ set -euo pipefail
 # shellcheck source=local/common.sh
 . "$(dirname "$0")/common.sh"
 
-# Of what is of use in training alone, back ends want some.
-sets="$(data_sets)"
-# shellcheck disable=SC2086
-sets="$({ without_training_sets $sets; backend_sets; } | awk '!seen[$0]++')"
+sets="$(sets_to_read)"
 while read -r levels loss; do
   for set in $sets; do
     queue_extraction "$(student_dir "$levels" "$loss")" "$set" embedding \

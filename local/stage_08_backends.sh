@@ -9,9 +9,7 @@ sets="$(backend_sets)"
 while IFS=$'\t' read -r folder level title; do
   backend="$folder/backend/$level" inputs=() further=()
   for set in $sets; do
-    # Embeddings from elsewhere may lack some of them.
-    if [ -n "$teacher_embeddings" ] && [ "$folder" = "$teacher_dir" ] && [ "$set" != train ] \
-      && [ ! -f "$folder/embeddings/$set/$level.scp" ]; then continue; fi
+    if [ "$set" != train ] && ! has_level "$folder" "$set" "$level"; then continue; fi
     inputs+=(--input "$folder/embeddings/$set/.done" --input "$data/$set/utt2spk")
     if [ "$set" != train ]; then further+=(--further "scp:$folder/embeddings/$set/$level.scp" "$data/$set/utt2spk"); fi
   done

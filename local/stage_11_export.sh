@@ -32,8 +32,7 @@ choose_level() {
   mv "$teacher_dir/best_level.tmp" "$teacher_dir/best_level"
 }
 if [ -f "$teacher_dir/model.safetensors" ]; then
-  inputs=()
-  for scores in "$teacher_dir"/scores/*/.done; do if [ -f "$scores" ]; then inputs+=(--input "$scores"); fi; done
+  mapfile -t inputs < <(inputs_there "$teacher_dir"/scores/*/.done)
   step "$teacher_dir/.done.best_level" "the teacher's best level" "${inputs[@]}" --input "$teacher_dir/config.yaml" \
     --input conf/evaluation.yaml --output "$teacher_dir/best_level" -- run choose_level
   level="$(if [ -f "$teacher_dir/best_level" ]; then cat "$teacher_dir/best_level"; fi)"
@@ -61,13 +60,12 @@ choose_student() {
   mv "$exp/best_student.tmp" "$exp/best_student"
 }
 find_best_student() {
-  local levels loss folder students_there=() inputs=()
+  local levels loss students_there=() inputs
   while read -r levels loss; do
-    folder="$(student_dir "$levels" "$loss")"
-    students_there+=("$folder")
-    if [ -f "$folder/scores/embedding/.done" ]; then inputs+=(--input "$folder/scores/embedding/.done"); fi
+    students_there+=("$(student_dir "$levels" "$loss")")
   done < <(student_list)
   if [ "${#students_there[@]}" -eq 0 ]; then return; fi
+  mapfile -t inputs < <(inputs_there "${students_there[@]/%//scores/embedding/.done}")
   step "$exp/.done.best_student" "the best student" "${inputs[@]}" --input conf/evaluation.yaml \
     --output "$exp/best_student" -- run choose_student "${students_there[@]}"
 }
@@ -163,8 +161,8 @@ run_queue "$exp/log" score_export $score_cmd
 
 for line in "${exported[@]}"; do
   IFS=$'\t' read -r folder title <<<"$line"
-  inputs=() options=()
-  for scores in "$folder"/export/scores/*/.done; do if [ -f "$scores" ]; then inputs+=(--input "$scores"); fi; done
+  options=()
+  mapfile -t inputs < <(inputs_there "$folder"/export/scores/*/.done)
   for set in $(train_sets); do options+=(--data-dir "$data/$set"); done
   if measured_sets "$folder" | grep -x dev >/dev/null; then
     options+=(--dev-dir "$data/dev")

@@ -9,6 +9,12 @@ queued=()
 # Of a training: options of pyscripts/run_ranks.py, and the machines on which each command runs.
 ranks=() machines=1
 
+# inputs_there FILE...: --input for those that exist.
+inputs_there() {
+  local file
+  for file in "$@"; do if [ -f "$file" ]; then printf -- '--input\n%s\n' "$file"; fi; done
+}
+
 # Returns 0 if the step is to be done.
 pending() {
   local done="$1" title="$2" new reason status=0

@@ -17,7 +17,7 @@ import onnx
 from xvkd import cli, config
 from xvkd.backend.backend import BackendConfig
 from xvkd.corpora.prepare import CorpusConfig
-from xvkd.deployment.card import Card, decision_rule
+from xvkd.deployment.card import Card, decision_rule, shipped
 from xvkd.errors import UserError
 from xvkd.evaluation.report import EvaluationConfig
 from xvkd.kaldi.datadir import DataDir
@@ -64,9 +64,9 @@ def development_scores(
     args: argparse.Namespace, files: list[str], evaluation: EvaluationConfig
 ) -> tuple[np.ndarray, np.ndarray]:
     """(T,) scores of the development set's first list, and whether each trial is a target one."""
-    shipped = min(files, key=lambda name: (".int8" not in name, ".features" in name)).removesuffix(".onnx")
     name, (path, _) = next(iter(DataDir(args.dev_dir).trial_lists().items()))
-    scores = read_scores(args.folder / "scores" / shipped / f"{name}.{evaluation.primary_scoring}.txt")
+    folder = args.folder / "scores" / shipped(files).removesuffix(".onnx")
+    scores = read_scores(folder / f"{name}.{evaluation.primary_scoring}.txt")
     trials = read_trials(path)
     rows = align_scores(trials, scores, path)
     known = rows >= 0

@@ -62,6 +62,11 @@ def decision_rule(
     }  # fmt: skip
 
 
+def shipped(files: Sequence[str]) -> str:
+    """The one of several ONNX files that is meant to be shipped: in eight bits, and from the waveform, if it can be."""
+    return min(files, key=lambda name: (".int8" not in name, ".features" in name))
+
+
 @dataclasses.dataclass(frozen=True)
 class Card:
     """What a card tells.
@@ -142,8 +147,8 @@ class Card:
         ]  # fmt: skip
 
     def _conditions(self, figures: dict[str, Any], files: Sequence[str], lists: Sequence[str]) -> list[str]:
-        """EER by condition of the smallest file, on the lists that have such figures and are not for development."""
-        file = min(files, key=lambda name: (".int8" not in name, ".features" in name))
+        """EER by condition of the file that is shipped, on lists with such figures that are not for development."""
+        file = shipped(files)
         lines: list[str] = []
         for name in lists:
             conditions = figures[file].get(name, {}).get(self.evaluation.primary_scoring, {}).get("conditions", {})
