@@ -11,7 +11,7 @@ case "$cmd_backend" in
 esac
 
 data_cmd="$launcher --mem 1G"               # stages 1 and 3: audio, features, VAD
-train_cmd="$launcher --mem 2G --gpu 1"      # stages 4 and 6: networks
+train_cmd="$launcher --mem 2G --gpu 1"      # stages 4 and 6: networks; --ngpu and --nproc ask for so much a process
 meeting_minutes=60                          # how long the machines of a training (--nnodes) wait for each other
 extract_cmd="$launcher --mem 2G --gpu 1"    # stages 5 and 7: embeddings
 score_cmd="$launcher --mem 1G"              # stages 8 and 9: backends and scores

@@ -78,15 +78,30 @@ run_queue() {
   queued=()
 }
 
+# memory_of_all COUNT LAUNCHER...: its words, a line each, with as many times the memory that --mem asks for a process.
+memory_of_all() {
+  local count="$1" before="" word
+  shift
+  for word in "$@"; do
+    if [[ "$before" = --mem && "$word" =~ ^([0-9.]+)([A-Za-z]*)$ ]]; then
+      word="$(awk "BEGIN { print ${BASH_REMATCH[1]} * $count }")${BASH_REMATCH[2]}"
+    fi
+    printf '%s\n' "$word"
+    before="$word"
+  done
+}
+
 # Each training as --ngpu or --nproc ranks on each of --nnodes machines, which are jobs that have to run at the same
 # time: with several machines, one training after the other.
 run_training() {
-  local logs="$1" name="$2" commands=("${queued[@]}") options job
+  local logs="$1" name="$2" commands=("${queued[@]}") options launcher job
   shift 2
   if ((ngpu + nproc == 0 && nnodes == 1)); then run_queue "$logs" "$name" "$@"; return; fi
   options=(--ranks "$((ngpu + nproc > 0 ? ngpu + nproc : 1))")
   if [ "$ngpu" -gt 0 ]; then options+=(--gpus); fi
   if ((ngpu + nproc > 0)); then set -- "$@" --gpu "$ngpu"; fi
+  mapfile -t launcher < <(memory_of_all "${options[1]}" "$@")
+  set -- "${launcher[@]}"
   if [ "$nnodes" -eq 1 ]; then
     ranks=("${options[@]}")
     run_queue "$logs" "$name" "$@"
@@ -97,7 +112,8 @@ run_training() {
       "$dry_run" || rm -f "$logs/$name".meeting.*
       ranks=("${options[@]}" --node "JOB/$nnodes" --meeting "$logs/$name.meeting.$$.$RANDOM" --minutes "$meeting_minutes")
       queued=("${commands[job]}")
-      run_queue "$logs" "$name.$((job + 1))" "$@" --max-jobs-run "$nnodes"
+      # A job that SLURM started anew would find the others gone.
+      SBATCH_NO_REQUEUE=1 run_queue "$logs" "$name.$((job + 1))" "$@" --max-jobs-run "$nnodes"
     done
   fi
   ranks=() machines=1

@@ -246,8 +246,10 @@ class Array:
         output = str(self.folder).replace("%", "%%") + "/slurm.%a"
         if "\\" in output:
             output = os.devnull  # SLURM would not put the number in
+        # An option would outdo the variable.
+        requeue = [] if "SBATCH_NO_REQUEUE" in os.environ else ["--requeue"]
         words = [
-            config.command[0], "--requeue", "--open-mode=append", f"--output={output}", *config.command[1:],
+            config.command[0], *requeue, "--open-mode=append", f"--output={output}", *config.command[1:],
             *config.options(self.call.options), "--parsable", f"--job-name={self.name}",
             f"--array={self.first - self.base}-{self.last - self.base}{most}", str(self.folder / "script"),
         ]  # fmt: skip

@@ -72,6 +72,21 @@ def test_a_rank_that_dies_on_one_of_two_machines_ends_both(steps, tmp_path):
     assert steps(TOYS, "--nnodes", "2").returncode == 0
 
 
+@pytest.mark.parametrize(
+    ("options", "memory", "requeued"),
+    [([], "1.5G", ""), (["--nproc", "2"], "3G", ""), (["--nnodes", "2"], "1.5G", "1")],
+)
+def test_what_launchers_are_asked_for(steps, tmp_path, options, memory, requeued):
+    """Memory for all ranks of a machine; of several machines, none that SLURM starts anew by itself."""
+    launcher = tmp_path / "launcher"
+    launcher.write_text('#!/bin/sh\nprintf "%s\\n" "${SBATCH_NO_REQUEUE-}" "$@" >"$W/asked"\n')
+    launcher.chmod(0o755)
+    done = steps('queue "$W/.done" toy -- true; run_training "$W/log" toys "$W/launcher" --mem 1.5G', *options)
+    assert done.returncode == 0, done.stderr
+    asked = (tmp_path / "asked").read_text().split("\n")
+    assert asked[:3] == [requeued, "--mem", memory]
+
+
 def test_gpus_that_are_not_there_are_told(steps):
     done = steps(TOYS, "--ngpu", "2", CUDA_VISIBLE_DEVICES="")
     assert done.returncode == 1

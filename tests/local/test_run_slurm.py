@@ -55,6 +55,12 @@ def test_arguments_come_through_as_they_are(launch, tmp_path):
     assert (tmp_path / "words").read_text() == ascii(words)
 
 
+def test_jobs_are_started_anew_unless_a_variable_says_no(launch, slurm):
+    assert launch("JOB=1:2", "x.JOB.log", "true").returncode == 0 and "--requeue" in submitted(slurm)
+    slurm[1]["SBATCH_NO_REQUEUE"] = "1"
+    assert launch("JOB=1:2", "x.JOB.log", "true").returncode == 0 and "--requeue" not in submitted(slurm)
+
+
 def test_options_become_those_of_the_configuration(launch, slurm):
     options = ["--mem", "1.5G", "--num-threads", "3", "--gpu", "2", "--time", "4:00:00", "--max-jobs-run", "2"]
     assert launch(*options, "JOB=1:3", "x.JOB.log", "true").returncode == 0
