@@ -10,13 +10,16 @@ run local/make_environment.sh
 # shellcheck source=path.sh
 . ./path.sh
 
-inputs=() loss_files=()
-for loss in $(distillation_losses); do loss_files+=("conf/losses/$loss.yaml"); done
+inputs=() students_there=()
+while read -r spec loss; do
+  if [ "$spec" != label ]; then students_there+=(--distil "$spec" "conf/losses/$loss.yaml"); fi
+done < <(student_list)
+for loss in $(distillation_losses); do inputs+=(--input "conf/losses/$loss.yaml"); done
 augmentation_files=("$augmentation_config" conf/augmentation/eval_noisy.yaml)
 for file in "$corpus_config" "conf/teachers/$teacher.yaml" "conf/students/$student.yaml" "${augmentation_files[@]}"; do
   mapfile -t -O "${#inputs[@]}" inputs < <(config_inputs "$file")
 done
-for file in "${loss_files[@]}" conf/noise.yaml conf/backend.yaml conf/evaluation.yaml conf/extraction.yaml; do
+for file in conf/noise.yaml conf/backend.yaml conf/evaluation.yaml conf/extraction.yaml; do
   inputs+=(--input "$file")
 done
 given=()
@@ -30,10 +33,9 @@ if [ -n "$teacher_embeddings" ]; then
   for script in "$teacher_embeddings"/train/*.scp; do inputs+=(--input "$script"); done
   given=(--teacher-embeddings "$teacher_embeddings")
 fi
-# shellcheck disable=SC2046
 step "$exp/.done.config" "configuration" "${inputs[@]}" -- \
   run python3 pyscripts/check_config.py --corpus "$corpus_config" "${corpus_overrides[@]/#--set/--corpus-set}" \
   --teacher "conf/teachers/$teacher.yaml" "${teacher_overrides[@]/#--set/--teacher-set}" "${given[@]}" \
   --student "conf/students/$student.yaml" "${student_overrides[@]/#--set/--student-set}" \
   --augmentation "${augmentation_files[@]}" \
-  --teacher-name "$teacher_name" --students $(student_list | cut -d' ' -f1 | sort -u) --losses "${loss_files[@]}"
+  --teacher-name "$teacher_name" "${students_there[@]}"

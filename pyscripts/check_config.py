@@ -4,14 +4,17 @@
 A mistake in a student's file is found in the first second, not after the teacher has been trained.
 """
 
+from collections.abc import Collection
 from pathlib import Path
 
 from xvkd import cli, config
 from xvkd.augmentation.config import AugmentationConfig, NoiseConfig
 from xvkd.backend.backend import BackendConfig
 from xvkd.corpora.prepare import load_corpus
+from xvkd.distillation.assembly import check_sequences, imitated_level
 from xvkd.distillation.config import LossConfig
-from xvkd.distillation.levels import level_names, parse_levels
+from xvkd.distillation.levels import Level, level_names, parse_levels
+from xvkd.distillation.task import losses_of
 from xvkd.errors import UserError
 from xvkd.evaluation.report import EvaluationConfig
 from xvkd.nets import onnx_import
@@ -19,7 +22,6 @@ from xvkd.nets.extraction import ExtractionConfig
 from xvkd.nets.kaldi_import import import_network
 from xvkd.nets.models import STUDENTS, TEACHERS, BuildRecord, build_network
 from xvkd.nets.network import XvectorNetwork, plain_level
-from xvkd.registry import find
 from xvkd.training.config import check_chunks, load_input_config, load_model_config, load_objective
 
 
@@ -35,12 +37,15 @@ def main() -> None:
     parser.add_argument("--teacher-embeddings", metavar="DIR", help="a teacher's embeddings in its place")
     parser.add_argument("--augmentation", nargs="*", default=[], metavar="FILE", help="conf/augmentation/<name>.yaml")
     parser.add_argument("--teacher-name", default="", metavar="NAME", help="as --students have it, NAME:LEVEL")
-    parser.add_argument("--students", nargs="*", default=[], metavar="LEVELS")
-    parser.add_argument("--losses", nargs="*", default=[], metavar="FILE")
+    parser.add_argument(
+        "--distil", nargs=2, action="append", default=[], metavar=("LEVELS", "FILE"),
+        help="what a student is made of: levels, and conf/losses/<name>.yaml",
+    )  # fmt: skip
     args = parser.parse_args()
     source_options = load_corpus(args.corpus, args.corpus_set)[2]
     if getattr(source_options, "train_dir", "generated") == "":
         raise UserError("which training set? Give --train-dir DIR (or --apply MODEL, to apply a finished model)")
+    output_level = None
     if args.teacher_embeddings:
         teacher = f"{args.teacher_embeddings}/train"
         levels = level_names(teacher)
@@ -52,11 +57,9 @@ def main() -> None:
         levels = onnx_import.import_network(teacher, nodes, load_input_config(args.teacher_input)[1].dim)[1].levels
     else:
         teacher = args.teacher
-        levels = _network(teacher, args.teacher_set, TEACHERS).levels
+        network = _network(teacher, args.teacher_set, TEACHERS)
+        levels, output_level = network.levels, network.output_level
     _network(args.student, args.student_set, STUDENTS)
-    for path in args.losses:
-        for term in config.load(LossConfig, path).terms:
-            find("xvkd.distillation.losses", term)
     for path in args.augmentation:
         config.load(AugmentationConfig, path)
     folder = Path(args.teacher).parent.parent
@@ -64,13 +67,26 @@ def main() -> None:
     config.load(BackendConfig, folder / "backend.yaml")
     config.load(EvaluationConfig, folder / "evaluation.yaml")
     config.load(ExtractionConfig, folder / "extraction.yaml")
-    for student in args.students:
-        for name in parse_levels(student) if student != "label" else []:
-            owner, _, level = name.rpartition(":")
-            # Stage 6 looks those of other teachers up in their folders.
-            if owner in ("", args.teacher_name) and plain_level(level) not in levels:
-                known = ", ".join(levels) or "none"
-                raise UserError(f"--students {student}: {teacher} has no level '{level}' (there are: {known})")
+    for text, path in args.distil:
+        _check_student(text, config.load(LossConfig, path), args.teacher_name, teacher, levels, output_level)
+
+
+def _check_student(
+    text: str, loss: LossConfig, name: str, teacher: str, known: Collection[str], output_level: str | None
+) -> None:
+    """What can be told of a student before its teacher is there; stage 6 looks other teachers' levels up."""
+    levels = []
+    for part in parse_levels(text):
+        owner, _, level = part.rpartition(":")
+        levels.append(Level(part, 0 if owner in ("", name) else 1, level))
+        if levels[-1].teacher == 0 and plain_level(level) not in known:
+            there = ", ".join(known) or "none"
+            raise UserError(f"--students {text}: {teacher} has no level '{level}' (there are: {there})")
+    check_sequences(levels, loss)
+    if losses_of(loss, "posteriors"):
+        if output_level is None:
+            raise UserError(f"--students {text}: {teacher} has no classifier for kl; choose another loss")
+        imitated_level(levels, loss, output_level, teacher)
 
 
 def _network(path: str, overrides: list[str], package: str) -> XvectorNetwork:

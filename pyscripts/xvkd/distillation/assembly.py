@@ -21,7 +21,7 @@ from xvkd.kaldi.datadir import DataDir
 from xvkd.nets.network import XvectorNetwork
 from xvkd.nets.onnx_network import OnnxNetwork
 from xvkd.training.checkpoint import checksum
-from xvkd.training.classification import FinishedClassifier, read_classifier
+from xvkd.training.classification import read_classifier
 from xvkd.training.config import check_chunks
 from xvkd.training.setup import TrainingSetup
 
@@ -48,12 +48,12 @@ class Assembly:
         self._vectors = [level for level in levels if not level.is_sequence]
         self._classifier, self._output_level = None, None
         self._networks: dict[int, XvectorNetwork | OnnxNetwork] = {}  # of the teachers in the loop, by number
-        _check_sequences(levels, loss)
+        check_sequences(levels, loss)
         # The student's weights are drawn as if no teacher had been built before.
         with torch.random.fork_rng(devices=[]):
             if losses_of(loss, "posteriors"):
                 self._classifier = read_classifier(teachers[0].folder)
-                self._output_level = _output_level(levels, self._classifier, teachers[0], loss)
+                self._output_level = imitated_level(levels, loss, self._classifier.level, str(teachers[0].folder))
             if loss.source == "loop":
                 self._networks = self._read_networks()
         self._read_embeddings(folders)
@@ -187,7 +187,7 @@ class Assembly:
         return record
 
 
-def _check_sequences(levels: Sequence[Level], loss: LossConfig) -> None:
+def check_sequences(levels: Sequence[Level], loss: LossConfig) -> None:
     """UserError if a level that is frame by frame cannot be distilled so."""
     sequence = next((level.text for level in levels if level.is_sequence), None)
     if sequence is None:
@@ -200,15 +200,23 @@ def _check_sequences(levels: Sequence[Level], loss: LossConfig) -> None:
         raise UserError(f"--levels: '{sequence}' needs a loss that compares coordinates, such as mse or cosine")
 
 
-def _output_level(
-    levels: Sequence[Level], classifier: FinishedClassifier, teacher: Teacher, loss: LossConfig
-) -> Level:
-    """The level that the teacher's classifier reads; UserError if it is not among those that are distilled."""
-    found = next((level for level in levels if (level.teacher, level.name) == (0, classifier.level)), None)
+def imitated_level(levels: Sequence[Level], loss: LossConfig, output_level: str, teacher: str) -> Level:
+    """The level whose posteriors are imitated: that which the first teacher's classifier reads.
+
+    Args:
+        levels: that are distilled.
+        loss: one that compares posteriors.
+        output_level: of the first teacher.
+        teacher: its name, for messages.
+
+    Raises:
+        UserError: it is not among the levels, or others are that no loss looks at.
+    """
+    found = next((level for level in levels if (level.teacher, level.name) == (0, output_level)), None)
     if found is None:
         raise UserError(
-            f"--levels: kl reads the posteriors of {teacher.folder} from its level '{classifier.level}', which is not "
-            "among them; add it"
+            f"--levels: kl reads the posteriors of {teacher} from its level '{output_level}', which is not among them; "
+            "add it"
         )
     if len(levels) > 1 and not losses_of(loss, "coordinates", "similarities"):
         raise UserError(f"--levels: kl alone reads '{found.text}' and no other level; name it alone, or add a term")
