@@ -116,6 +116,33 @@ def test_a_choice_of_utterances_numbers_its_speakers_anew(make_setup, write_data
     assert setup.utterances == ["a-1", "c-0", "d-0", "d-1"] and setup.speakers.tolist() == [0, 1, 2, 2]
 
 
+def frames_and_copies(write_data_dir, frames):
+    """Utterances of so many frames each, id -> frames, and a second set with a copy of each that is marked."""
+    random = np.random.default_rng(0)
+    features = {name: random.standard_normal((count, 30)).astype(np.float32) for name, count in frames.items()}
+    sets = [{name: x for name, x in features.items() if name.endswith("copy") == copied} for copied in (False, True)]
+    folders = [write_data_dir(one, name=f"set{number}") for number, one in enumerate(sets) if one]
+    if sets[1]:
+        (folders[1] / "utt2uniq").write_text("".join(f"{name} {name.removesuffix('-copy')}\n" for name in sets[1]))
+    return folders
+
+
+def test_short_utterances_and_then_rare_speakers_are_left_out(make_setup, write_data_dir, caplog):
+    """Counted as in Kaldi: frames that the network reads, and utterances with copies, after the short ones are gone."""
+    caplog.set_level("INFO")
+    frames = {"a-0": 41, "a-1": 40, "a-2": 41, "b-0": 41, "b-0-copy": 41, "c-0": 41, "d-0": 20, "d-1": 20}
+    folders = frames_and_copies(write_data_dir, frames)
+    setup = make_setup(folders, changes=["training.min_frames=41", "training.min_utterances=2"])
+    assert setup.utterances == ["a-0", "a-2", "b-0", "b-0-copy"] and setup.speakers.tolist() == [0, 0, 1, 1]
+    assert "3 of 8 utterances left out: fewer than 41 frames (training.min_frames)" in caplog.text
+    assert "2 of 4 speakers left out, with 1 utterances: fewer than 2 each (training.min_utterances)" in caplog.text
+    assert len(make_setup(folders).utterances) == 8
+    with pytest.raises(UserError, match="min_frames: 41 and training.min_utterances: 3 leave 0 of 4 speakers; lower"):
+        make_setup(folders, changes=["training.min_frames=41", "training.min_utterances=3"])
+    with pytest.raises(UserError, match="no utterance has training.min_frames: 42; lower it"):
+        make_setup(folders, changes=["training.min_frames=42"])
+
+
 def test_a_missing_data_directory_is_told(make_setup, tmp_path):
     with pytest.raises(UserError, match="nowhere: no such data directory; run stage 1 first"):
         make_setup(tmp_path / "nowhere")

@@ -57,6 +57,8 @@ class TrainingConfig:
     """How a network is trained over random chunks. ``docs/training.md`` says what each key does."""
 
     epochs: int = limits(1)
+    min_frames: int = limits(0)  # utterances of fewer frames for the network are left out
+    min_utterances: int = limits(0)  # and then speakers of fewer utterances, copies included
     chunks_per_utterance: int = limits(1)  # chunks of each original utterance in an epoch
     balance: str = choices("utterances", "speakers")  # which of them have equally many chunks in an epoch
     batch_size: int = limits(2)  # chunks

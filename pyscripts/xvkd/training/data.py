@@ -1,5 +1,6 @@
 """What a network reads of utterances, whole or in chunks of equal length."""
 
+import logging
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -124,18 +125,33 @@ def chunk_loader(dataset: ChunkDataset, sampler: ChunkSampler, workers: int, pin
     )
 
 
-def usable_utterances(reader: Reader, utterances: Sequence[str], where: str) -> dict[str, int]:
-    """Those of the utterances with at least one frame for the network, in order, with their frames' checksums.
+def usable_utterances(
+    reader: Reader, utterances: Sequence[str], where: str, min_frames: int = 1
+) -> dict[str, int]:
+    """Those of the utterances with enough frames for the network, in order, with their frames' checksums.
 
     Some may have no features, or no voiced frame: stage 3 has seen to it that they are few enough. Each rank reads its
     part of them.
+
+    Args:
+        reader: gives their frames.
+        utterances: ids.
+        where: their data directories, for messages.
+        min_frames: utterances of fewer frames are left out, which is logged; at least 1.
 
     Raises:
         UserError: none is left.
     """
     own = utterances[ranks.part(len(utterances))]
     inputs = ((utterance, reader[utterance]) for utterance in own if utterance in reader)
-    usable = ranks.union({utterance: checksum(frames) for utterance, frames in inputs if len(frames)})
-    if not usable:
+    sums = {utt: checksum(frames) if len(frames) >= min_frames else None for utt, frames in inputs if len(frames)}
+    found = ranks.union(sums)
+    if not found:
         raise UserError(f"{where}: no utterance has a voiced frame; check its features and VAD")
+    usable = {utterance: number for utterance, number in found.items() if number is not None}
+    if not usable:
+        raise UserError(f"{where}: no utterance has training.min_frames: {min_frames}; lower it")
+    if len(usable) < len(found):
+        logging.info("%s: %d of %d utterances left out: fewer than %d frames (training.min_frames)", where,
+                     len(found) - len(usable), len(found), min_frames)
     return usable

@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
@@ -101,8 +102,10 @@ class TrainingSetup:
         self._reader: Reader = clean
         if args.augmentation or args.noise:
             self._reader = self._augmenting(args.augmentation, args.noise, clean, data_dirs, utt2spk)
-        self._checksums = usable_utterances(self._reader, list(utt2spk), where)
-        self.utterances = list(self._checksums)
+        self._checksums = usable_utterances(
+            self._reader, list(utt2spk), where, max(self.config.training.min_frames, 1)
+        )  # fmt: skip
+        self.utterances = self._of_frequent_speakers(utt2spk, unknown, where)
         self.copies = _originals(data_dirs)
         self._development = self._read_development(args.dev_dir)
         self._number_speakers(["" if name in unknown else utt2spk[name] for name in self.utterances])
@@ -121,6 +124,40 @@ class TrainingSetup:
         self._online = {"augmentation": {**asdict(options), "noise": noise_fingerprint(noise)}}
         augmenter = Augmenter(options, NoiseCorpus(noise))
         return AugmentingReader(clean, data_dirs, utt2spk, augmenter, self.features, self.input)
+
+    def _of_frequent_speakers(self, utt2spk: dict[str, str], unknown: dict[str, str], where: str) -> list[str]:
+        """The usable utterances, less those of speakers who have fewer than training.min_utterances.
+
+        All utterances count that are left, copies included, as in Kaldi's egs/voxceleb/v2.
+
+        Args:
+            utt2spk: of all sets.
+            unknown: of those sets whose speakers do not count.
+            where: the data directories, for messages.
+
+        Raises:
+            UserError: of two speakers or more, fewer than two are left.
+        """
+        frames, least = self.config.training.min_frames, self.config.training.min_utterances
+        if max(frames, least) < 2:
+            return list(self._checksums)
+        counts = Counter({speaker: 0 for name, speaker in utt2spk.items() if name not in unknown})
+        counts.update(utt2spk[name] for name in self._checksums if name not in unknown)
+        rare = {speaker for speaker, count in counts.items() if count < max(least, 1)}
+        kept = [name for name in self._checksums if name in unknown or utt2spk[name] not in rare]
+        left = len(counts) - len(rare)
+        if left < min(len(counts), 2):
+            raise UserError(
+                f"{where}: training.min_frames: {frames} and training.min_utterances: {least} leave {left} of "
+                f"{len(counts)} speakers; lower them"
+            )
+        if rare:
+            logging.info(
+                "%s: %d of %d speakers left out, with %d utterances: fewer than %d each (training.min_utterances)",
+                where, len(rare), len(counts), len(self._checksums) - len(kept), max(least, 1),
+            )  # fmt: skip
+        self._checksums = {name: self._checksums[name] for name in kept}
+        return kept
 
     def _read_development(self, path: str | None) -> DevelopmentSet | None:
         """The set of --dev-dir, if it is looked at."""
