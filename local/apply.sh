@@ -11,7 +11,7 @@ run local/make_environment.sh
 # shellcheck source=path.sh
 . ./path.sh
 
-level="$(python3 pyscripts/model_settings.py --conf conf --level "$level" "$apply")" || exit 1
+level="$(python3 pyscripts/model_settings.py --conf conf "${evaluation_overrides[@]}" --level "$level" "$apply")" || exit 1
 backend="$apply/backend/$level"
 missing=""
 if [ ! -f "$backend/plda" ]; then
@@ -53,6 +53,8 @@ if [ -n "$missing" ]; then
   log "no scores: $missing"
   exit
 fi
+mapfile -t scoring_values < <(flags_of "$backend_set" normalize_length simple_length_normalization smoothing)
+mapfile -t costs < <(flags_of "$evaluation_set" p_targets c_miss c_fa)
 # score_list LIST SCORING
 score_list() {
   local name="eval${1##*/trials}" enrolments=() inputs=(--input "$1")
@@ -61,7 +63,7 @@ score_list() {
   for file in "$backend"/{mean.vec,transform.mat,plda}; do inputs+=(--input "$file"); done
   queue "$exp/scores/$level/.done.$name.$2" "scores: $name, $2" "${inputs[@]}" --input conf/backend.yaml \
     --input "$exp/embeddings/eval/.done.$level" --output "$exp/scores/$level/$name.$2.txt" -- \
-    python3 pyscripts/score_trials.py --config conf/backend.yaml --scoring "$2" --backend "$backend" "${enrolments[@]}" \
+    python3 pyscripts/score_trials.py --config conf/backend.yaml "${scoring_values[@]}" --scoring "$2" --backend "$backend" "${enrolments[@]}" \
     "$1" "scp:$exp/embeddings/eval/$level.scp" "scp:$exp/embeddings/eval/$level.scp" "$exp/scores/$level/$name.$2.txt"
 }
 for list in "${lists[@]}"; do
@@ -81,7 +83,7 @@ for list in "${lists[@]}"; do
   fi
   printf '%s (%s trials)\n' "$name" "$count"
   for scoring in cosine lda_cosine plda; do
-    python3 pyscripts/evaluate_scores.py --config conf/evaluation.yaml "$list" "$exp/scores/$level/$name.$scoring.txt" \
+    python3 pyscripts/evaluate_scores.py --config conf/evaluation.yaml "${costs[@]}" "$list" "$exp/scores/$level/$name.$scoring.txt" \
       | awk -v scoring="$scoring" '{ sub(/ at threshold.*/, ""); line = line (NR > 1 ? ", " : "") $0 }
         END { printf "  %-11s %s\n", scoring, line }'
   done

@@ -93,6 +93,21 @@ for _name in audio cuts train_dir dev_dir eval_dir trials enrol musan rirs teach
     printf -v "$_name" '%s' "$_folder"
   fi
 done
+# What a preset cannot do without, all of it told at once, and before anything is done.
+_folder=""
+for _name in $needs; do
+  [[ " ${allowed_options//$'\n'/ } " == *" $_name "* ]] || die "--needs '$needs': expected names of options, such as \"musan rirs\""
+  case "$_name" in
+    musan) _kind=" (MUSAN as it is unpacked, www.openslr.org/17)" ;;
+    rirs) _kind=" (the folder RIRS_NOISES, www.openslr.org/28)" ;;
+    *) _kind="" ;;
+  esac
+  if [ -z "${!_name}" ] && [ -z "$apply" ]; then _folder="$_folder, --${_name//_/-} DIR$_kind"; fi
+done
+[ -z "$_folder" ] || die "--preset $preset needs ${_folder#, }: give it, or do without with --needs \"\" (docs/presets.md)"
+for _name in musan rirs; do
+  [ -z "${!_name}" ] || [ -d "${!_name}" ] || die "--$_name '${!_name}': no such folder"
+done
 # The sets that the data of --distill-data become.
 unlabelled_sets=() unlabelled_sources=()
 for _folder in $distill_data; do
@@ -229,6 +244,16 @@ overrides() {
   read -rd '' -a words <<<"$1" || true
   for word in "${words[@]}"; do printf -- '--set\n%s\n' "$word"; done
 }
+# flags_of "a_b=1 c=2" KEY... -> --a-b=1, of these keys alone: no step is done again for the others
+flags_of() {
+  local key words word
+  read -rd '' -a words <<<"$1" || true
+  shift
+  for word in "${words[@]}"; do
+    key="${word%%=*}"
+    if [[ " $* " == *" $key "* ]]; then printf -- '--%s=%s\n' "${key//_/-}" "${word#*=}"; fi
+  done
+}
 mapfile -t corpus_overrides < <(overrides "$corpus_set")
 for _name in audio cuts train_dir dev_dir eval_dir trials enrol; do
   # Quoted for YAML.
@@ -239,6 +264,11 @@ if [ -n "$given_corpus" ] && [[ " $given_options " == *" max_bad_utts "* ]]; the
 fi
 mapfile -t teacher_overrides < <(overrides "$teacher_set")
 mapfile -t student_overrides < <(overrides "$student_set")
+mapfile -t noise_overrides < <(overrides "$noise_set")
+mapfile -t backend_overrides < <(overrides "$backend_set")
+mapfile -t evaluation_overrides < <(overrides "$evaluation_set")
+# Where a command's --set is of another file.
+evaluation_overrides=("${evaluation_overrides[@]/#--set/--evaluation-set}")
 input_overrides=()
 if [ "$vad" != energy ]; then
   input_overrides=(--set "vad=$vad_name")

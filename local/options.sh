@@ -4,7 +4,8 @@
 stage=0                # first stage to run
 stop_stage=11          # last stage to run
 skip_stages=""         # stages to leave out, such as "2 11"
-preset=mini            # conf/presets/<preset>.sh
+preset=mini            # conf/presets/<preset>.sh (docs/presets.md)
+needs=""               # options that a preset cannot do without, such as "musan rirs"; "": none
 audio=""               # recordings, <speaker>/.../<file> (--corpus folder)
 cuts=""                # a Lhotse CutSet, or a folder of recordings and supervisions (--corpus cuts)
 train_dir=""           # a Kaldi data directory, or Lhotse manifests, to train on (--corpus kaldi)
@@ -22,6 +23,8 @@ teacher_input=""       # what the network of --teacher-onnx or --teacher-nnet3 r
 distill_data=""        # data directories, manifests or folders of recordings without labels to distil on as well: "DIR DIR" (docs/distillation.md)
 teacher_set=""         # values that replace those of the teacher's YAML, such as "training.epochs=20"
 student_set=""         # values that replace those of the student's YAML
+backend_set=""         # values that replace those of conf/backend.yaml: "lda_dim=150 scorings=[cosine,plda]"
+evaluation_set=""      # values that replace those of conf/evaluation.yaml, such as "primary_scoring=cosine"
 init_model=""          # weights to start from: the folder or a checkpoint of a teacher (stage 4) or a student (stage 6)
 apply=""               # a finished model's folder, to apply to --eval-dir in place of all stages (docs/apply.md)
 level=""               # with --apply: the level; without: a student's output, the teacher's best level on dev
@@ -32,6 +35,7 @@ backend_copies=true    # LDA and PLDA learn from the degraded copies of train to
 noisy_sets="eval"      # sets that get a noisy twin, <set>_noisy, to test on as well; "": none
 durations="1 2 4"      # the list eval is also scored with so many seconds of each test utterance; "": not
 musan=""               # the folder of MUSAN, for augmentation in place of synthesised noise, music and babble
+noise_set=""           # values that replace those of conf/noise.yaml, such as "vocals=true"
 rirs=""                # the folder RIRS_NOISES, in place of drawn rooms
 vad=energy             # voice activity: energy, or hmm, conf/features/vad_hmm.yaml (docs/vad.md)
 vad_backend=viterbi    # who decodes the HMM: viterbi or k2, with the same result

@@ -11,6 +11,6 @@ queue_results() {
   fi
   mapfile -t outputs < <(listed --output "$exp/results/files")
   queue "$exp/results/.done" "table of results" "${inputs[@]}" --input conf/evaluation.yaml "${outputs[@]}" -- \
-    python3 pyscripts/make_results.py --evaluation conf/evaluation.yaml --corpus "$corpus_config" \
+    python3 pyscripts/make_results.py --evaluation conf/evaluation.yaml "${evaluation_overrides[@]}" --corpus "$corpus_config" \
     --show conf/backend.yaml "$exp" "$exp/results"
 }

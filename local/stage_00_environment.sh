@@ -37,5 +37,6 @@ step "$exp/.done.config" "configuration" "${inputs[@]}" -- \
   run python3 pyscripts/check_config.py --corpus "$corpus_config" "${corpus_overrides[@]/#--set/--corpus-set}" \
   --teacher "conf/teachers/$teacher.yaml" "${teacher_overrides[@]/#--set/--teacher-set}" "${given[@]}" \
   --student "conf/students/$student.yaml" "${student_overrides[@]/#--set/--student-set}" \
-  --augmentation "${augmentation_files[@]}" \
+  --augmentation "${augmentation_files[@]}" "${noise_overrides[@]/#--set/--noise-set}" \
+  "${backend_overrides[@]/#--set/--backend-set}" "${evaluation_overrides[@]}" \
   --teacher-name "$teacher_name" "${students_there[@]}"

@@ -56,7 +56,7 @@ queue_noise() {
     set -- --rirs "$rirs" "$@"
   fi
   queue "$folder/.done" "noise corpus $folder" --input conf/noise.yaml "${inputs[@]}" "${outputs[@]}" -- \
-    python3 pyscripts/prepare_noise.py --config conf/noise.yaml "$@" "$folder"
+    python3 pyscripts/prepare_noise.py --config conf/noise.yaml "${noise_overrides[@]}" "$@" "$folder"
 }
 if [[ " ${wanted[*]} " == *"_$augmentation "* || " ${wanted[*]} " == *" online "* ]]; then queue_noise noise train; fi
 if [[ " ${wanted[*]} " == *"_noisy "* ]]; then queue_noise noise_held_out dev --held-out; fi

@@ -13,12 +13,14 @@ sets="$(train_sets)"
 unlabelled="$(distilled_sets)"
 mapfile -t training_inputs < <(training_inputs student)
 mapfile -t training_options < <(training_options)
+# Of the back end's values, targets know one.
+mapfile -t pca_dim < <(flags_of "$backend_set" pca_dim)
 while read -r levels loss; do
   inputs=() options=() teachers=("$teacher_dir") folders=("$teacher_dir")
   if [ "$levels" != label ]; then
     mapfile -t inputs < <(config_inputs "conf/losses/$loss.yaml"; for set in $unlabelled; do set_inputs student "$set"; done)
     for set in $unlabelled; do options+=(--unlabelled-dir "$data/$set"); done
-    options+=(--loss "conf/losses/$loss.yaml")
+    options+=(--loss "conf/losses/$loss.yaml" "${pca_dim[@]}")
     mapfile -t names < <(named_teachers "$levels")
     if [ "${#names[@]}" -gt 0 ]; then teachers=("$teacher_name=$teacher_dir"); fi
     for name in "${names[@]}"; do

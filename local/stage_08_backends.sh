@@ -6,6 +6,7 @@ set -euo pipefail
 . "$(dirname "$0")/common.sh"
 
 sets="$(backend_sets)"
+mapfile -t values < <(flags_of "$backend_set" lda_dim pca_dim total_covariance_factor num_em_iters)
 while IFS=$'\t' read -r folder level title; do
   backend="$folder/backend/$level" inputs=() further=()
   for set in $sets; do
@@ -16,7 +17,7 @@ while IFS=$'\t' read -r folder level title; do
   queue "$backend/.done" "back end: $title" \
     --output "$backend/mean.vec" --output "$backend/transform.mat" --output "$backend/plda" \
     --input conf/backend.yaml "${inputs[@]}" -- \
-    python3 pyscripts/train_backend.py --config conf/backend.yaml "${further[@]}" \
+    python3 pyscripts/train_backend.py --config conf/backend.yaml "${values[@]}" "${further[@]}" \
     "scp:$folder/embeddings/train/$level.scp" "$data/train/utt2spk" "$backend"
 done < <(systems)
 # shellcheck disable=SC2086

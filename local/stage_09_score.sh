@@ -75,7 +75,8 @@ while IFS=$'\t' read -r folder level title; do
   queue "$scores/.done" "scores: $title" "${outputs[@]}" \
     --input conf/backend.yaml --input conf/evaluation.yaml --input "$folder/backend/$level/.done" \
     --input "$data/.done" "${inputs[@]}" -- \
-    python3 pyscripts/score_sets.py --config conf/backend.yaml --evaluation conf/evaluation.yaml \
+    python3 pyscripts/score_sets.py --config conf/backend.yaml "${backend_overrides[@]}" \
+    --evaluation conf/evaluation.yaml "${evaluation_overrides[@]}" \
     --backend "$folder/backend/$level" --embeddings "$folder/embeddings" --level "$level" \
     --cohort "$data/train" "${pairings[@]}" "$scores" "${folders[@]}"
 done < <(systems)

@@ -28,13 +28,13 @@ queue_folds() {
 }
 
 choose_level() {
-  python3 pyscripts/model_settings.py --conf conf "$teacher_dir" >"$teacher_dir/best_level.tmp"
+  python3 pyscripts/model_settings.py --conf conf "$@" "$teacher_dir" >"$teacher_dir/best_level.tmp"
   mv "$teacher_dir/best_level.tmp" "$teacher_dir/best_level"
 }
 if [ -f "$teacher_dir/model.safetensors" ]; then
   mapfile -t inputs < <(inputs_there "$teacher_dir"/scores/*/.done)
   step "$teacher_dir/.done.best_level" "the teacher's best level" "${inputs[@]}" --input "$teacher_dir/config.yaml" \
-    --input conf/evaluation.yaml --output "$teacher_dir/best_level" -- run choose_level
+    --input conf/evaluation.yaml --output "$teacher_dir/best_level" -- run choose_level "${evaluation_overrides[@]}"
   level="$(if [ -f "$teacher_dir/best_level" ]; then cat "$teacher_dir/best_level"; fi)"
   # Its layers are wider than its levels: without loss, none can be made smaller.
   if [ -n "$level" ]; then queue_folds "$teacher_dir" "$level" "teacher, $level" lda; fi
@@ -67,7 +67,7 @@ find_best_student() {
   if [ "${#students_there[@]}" -eq 0 ]; then return; fi
   mapfile -t inputs < <(inputs_there "${students_there[@]/%//scores/embedding/.done}")
   step "$exp/.done.best_student" "the best student" "${inputs[@]}" --input conf/evaluation.yaml \
-    --output "$exp/best_student" -- run choose_student "${students_there[@]}"
+    --output "$exp/best_student" -- run choose_student "${evaluation_overrides[@]}" "${students_there[@]}"
 }
 # Folder and title, with a tab between, of the students that are exported.
 exported_students() {
@@ -131,8 +131,8 @@ queue_scoring() {
     queue "$export/scores/$name/.done" "scores of the exported $title: $name" "${outputs[@]}" \
       --input conf/backend.yaml --input conf/evaluation.yaml --input "$export/embeddings/.done.$reads" \
       --input "$data/.done" -- \
-      python3 pyscripts/score_sets.py --config conf/backend.yaml --scorings "$(yaml_value conf/evaluation.yaml primary_scoring)" \
-      --evaluation conf/evaluation.yaml --backend "$folded/backend/embedding" --embeddings "$export/embeddings/$name" \
+      python3 pyscripts/score_sets.py --config conf/backend.yaml "${backend_overrides[@]}" --scorings plda \
+      --evaluation conf/evaluation.yaml "${evaluation_overrides[@]}" --backend "$folded/backend/embedding" --embeddings "$export/embeddings/$name" \
       --level embedding "$export/scores/$name" "${folders[@]}"
   done
 }
@@ -171,7 +171,8 @@ for line in "${exported[@]}"; do
   queue "$folder/export/.done.card" "model card: $title" "${inputs[@]}" --input "$folder/export/.done" \
     --input conf/evaluation.yaml --input conf/backend.yaml --input "$corpus_config" \
     --output "$folder/export/README.md" -- \
-    python3 pyscripts/write_card.py --evaluation conf/evaluation.yaml --config conf/backend.yaml --corpus "$corpus_config" \
+    python3 pyscripts/write_card.py --evaluation conf/evaluation.yaml "${evaluation_overrides[@]}" \
+    --config conf/backend.yaml "${backend_overrides[@]}" --corpus "$corpus_config" \
     "${options[@]}" "$folder/folded_lda" "$folder/export"
 done
 # shellcheck disable=SC2086

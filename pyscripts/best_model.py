@@ -18,10 +18,11 @@ from xvkd.evaluation.system import METRICS
 def main() -> None:
     parser = cli.parser(__doc__)
     parser.add_argument("--evaluation", required=True, help="conf/evaluation.yaml")
+    cli.add_overrides(parser, "evaluation")
     parser.add_argument("--level", default="embedding", help="default: embedding")
     parser.add_argument("models", nargs="+", type=Path, metavar="MODEL", help="a finished model's folder, with scores")
     args = parser.parse_args()
-    evaluation = config.load(EvaluationConfig, args.evaluation)
+    evaluation = config.load(EvaluationConfig, args.evaluation, args.evaluation_set)
     errors = {model: error_of(model / "scores" / args.level / METRICS, evaluation) for model in args.models}
     best = min(errors, key=errors.__getitem__)
     if math.isinf(errors[best]):

@@ -30,6 +30,8 @@ def main() -> None:
     for kind in ("corpus", "teacher", "student"):
         parser.add_argument(f"--{kind}", required=True, help=f"conf/.../<{kind}>.yaml")
         parser.add_argument(f"--{kind}-set", action="append", default=[], metavar="KEY=VALUE")
+    for kind in ("noise", "backend", "evaluation"):
+        cli.add_overrides(parser, kind)
     parser.add_argument("--teacher-nnet3", metavar="FINAL_RAW", help="a network of Kaldi's in the teacher's place")
     parser.add_argument("--teacher-onnx", metavar="MODEL", help="a network in an ONNX file in the teacher's place")
     parser.add_argument("--levels", default="", metavar="LEVEL=NODE,...", help="where that network has its levels")
@@ -63,9 +65,14 @@ def main() -> None:
     for path in args.augmentation:
         config.load(AugmentationConfig, path)
     folder = Path(args.teacher).parent.parent
-    config.load(NoiseConfig, folder / "noise.yaml")
-    config.load(BackendConfig, folder / "backend.yaml")
-    config.load(EvaluationConfig, folder / "evaluation.yaml")
+    config.load(NoiseConfig, folder / "noise.yaml", args.noise_set)
+    scorings = config.load(BackendConfig, folder / "backend.yaml", args.backend_set).scorings
+    primary = config.load(EvaluationConfig, folder / "evaluation.yaml", args.evaluation_set).primary_scoring
+    if primary not in scorings:
+        raise UserError(
+            f"primary_scoring: {primary} (conf/evaluation.yaml, --evaluation-set) is not among the scorings "
+            f"{', '.join(scorings)} (conf/backend.yaml, --backend-set); add it there"
+        )
     config.load(ExtractionConfig, folder / "extraction.yaml")
     for text, path in args.distil:
         _check_student(text, config.load(LossConfig, path), args.teacher_name, teacher, levels, output_level)

@@ -25,6 +25,7 @@ from xvkd.kaldi.files import atomic_write
 def main() -> None:
     parser = cli.parser(__doc__)
     parser.add_argument("--evaluation", type=Path, required=True, help="conf/evaluation.yaml")
+    cli.add_overrides(parser, "evaluation")
     parser.add_argument("--corpus", type=Path, required=True, help="conf/corpora/<name>.yaml")
     parser.add_argument(
         "--show", type=Path, action="append", default=[], metavar="FILE",
@@ -34,7 +35,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="gets RESULTS.md, results.json, index.html and PNG files")
     args = parser.parse_args()
     about = config.load(CorpusConfig, args.corpus).about
-    options = config.load(EvaluationConfig, args.evaluation)
+    options = config.load(EvaluationConfig, args.evaluation, args.evaluation_set)
     records, draws = collect(args.experiment, args.experiment.name)
     best = best_levels(records, options.dev_set, options.primary_scoring)
     compare_with_teachers(records, draws, best, options)

@@ -24,6 +24,7 @@ from xvkd.nets.record import read_record
 def main() -> None:
     parser = cli.parser(__doc__)
     parser.add_argument("--conf", type=Path, required=True, help="conf/")
+    cli.add_overrides(parser, "evaluation")
     parser.add_argument("--level", default="", help="default: chosen as said above")
     parser.add_argument("model", type=Path, help="a finished model's folder")
     parser.add_argument("folder", type=Path, nargs="?", help="gets the files")
@@ -31,7 +32,7 @@ def main() -> None:
     record = read_record(args.model)
     try:
         sections = {name: (record["input"][name], record[name]) for name in ("features", "vad")}
-        evaluation = config.load(EvaluationConfig, args.conf / "evaluation.yaml")
+        evaluation = config.load(EvaluationConfig, args.conf / "evaluation.yaml", args.evaluation_set)
         level = args.level or best_level(args.model, record, evaluation)
         known = ", ".join(record["levels"])
     except (KeyError, TypeError, AttributeError) as error:

@@ -37,7 +37,9 @@ from xvkd.kaldi.trials import Trials, read_enrolments, read_trials, write_scores
 def main() -> None:
     parser = cli.parser(__doc__)
     parser.add_argument("--config", required=True, help="conf/backend.yaml")
+    cli.add_overrides(parser)
     parser.add_argument("--evaluation", required=True, help="conf/evaluation.yaml")
+    cli.add_overrides(parser, "evaluation")
     parser.add_argument(
         "--scorings", default="", metavar='"SCORING ..."', help="in place of those that the configuration names"
     )
@@ -57,8 +59,8 @@ def main() -> None:
     parser.add_argument("data_dirs", nargs="+", help="data directories with trials")
     args = parser.parse_args()
     overrides = [f"scorings=[{', '.join(args.scorings.split())}]"] if args.scorings else []
-    options = config.load(BackendConfig, args.config, overrides)
-    evaluation = config.load(EvaluationConfig, args.evaluation)
+    options = config.load(BackendConfig, args.config, [*args.set, *overrides])
+    evaluation = config.load(EvaluationConfig, args.evaluation, args.evaluation_set)
     backend = Backend.load(args.backend)
     normalises = not NORMALISED.keys().isdisjoint(options.scorings)
     if normalises and not args.cohort:

@@ -44,15 +44,16 @@ def main() -> None:
     levels = levels_of(args.levels, [teacher.name for teacher in teachers])
     loss = configuration.load(LossConfig, args.loss)
     backend = configuration.load(BackendConfig, Path(args.config).parent.parent / "backend.yaml")
+    pca_dim = args.pca_dim or backend.pca_dim
     setup = TrainingSetup(args, args.unlabelled_dir)
     parts = Assembly(setup, teachers, levels, loss, args.embeddings)
-    targets = parts.targets(backend.pca_dim)
+    targets = parts.targets(pca_dim)
     network = setup.network(STUDENTS, loss.head_dim or targets.dim)
     task = parts.task(network, targets)
     output_layer = network.segment_layers[network.output_level]
     if setup.start(task) and task.in_target_space:
         fold_affine(output_layer, *targets.normalisation())
-    setup.train(task, **parts.identity(backend.pca_dim))
+    setup.train(task, **parts.identity(pca_dim))
     if task.in_target_space:
         fold_affine(output_layer, targets.scale, targets.shift)
     setup.finish(network, **record, distilled=args.levels.split("+"), loss=Path(args.loss).stem, **parts.record())
@@ -79,6 +80,7 @@ def parse() -> argparse.Namespace:
         help="has <level>.scp of a training set; one for each --data-dir and --unlabelled-dir, in their order; "
         "default: MODEL/embeddings/<set> of each teacher",
     )
+    parser.add_argument("--pca-dim", type=int, metavar="N", help="in place of that of conf/backend.yaml")
     return parser.parse_args()
 
 

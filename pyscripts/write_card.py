@@ -19,6 +19,7 @@ from xvkd.backend.backend import BackendConfig
 from xvkd.corpora.prepare import CorpusConfig
 from xvkd.deployment.card import Card, decision_rule, shipped
 from xvkd.errors import UserError
+from xvkd.evaluation.exports import SCORING
 from xvkd.evaluation.report import EvaluationConfig
 from xvkd.kaldi.datadir import DataDir
 from xvkd.kaldi.files import atomic_write
@@ -31,7 +32,9 @@ SYNTHETIC = "synthetic"  # the source of a corpus
 def main() -> None:
     parser = cli.parser(__doc__)
     parser.add_argument("--evaluation", required=True, help="conf/evaluation.yaml")
+    cli.add_overrides(parser, "evaluation")
     parser.add_argument("--config", required=True, help="conf/backend.yaml")
+    cli.add_overrides(parser)
     parser.add_argument("--corpus", required=True, help="conf/corpora/<name>.yaml")
     parser.add_argument("--data-dir", type=Path, action="append", required=True, help="what the network was trained on")
     parser.add_argument("--dev-dir", type=Path, help="the development set; without it there is no calibration.json")
@@ -39,7 +42,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="gets the files")
     args = parser.parse_args()
     record, corpus = read_record(args.model), config.load(CorpusConfig, args.corpus)
-    evaluation = config.load(EvaluationConfig, args.evaluation)
+    evaluation = config.load(EvaluationConfig, args.evaluation, args.evaluation_set)
     try:
         files = (args.folder / "files").read_text(encoding="utf-8").split()
     except FileNotFoundError:
@@ -47,8 +50,9 @@ def main() -> None:
     properties = {entry.key: entry.value for entry in onnx.load(args.folder / files[0]).metadata_props}
     rule = None
     if args.dev_dir:
-        scores, target = development_scores(args, files, evaluation)
-        rule = decision_rule(scores, target, evaluation, config.load(BackendConfig, args.config))
+        scores, target = development_scores(args, files)
+        backend = config.load(BackendConfig, args.config, args.set)
+        rule = decision_rule(scores, target, evaluation, backend)
         with atomic_write(args.folder / "calibration.json") as file:
             json.dump(rule, file, indent=1)
     else:
@@ -60,13 +64,11 @@ def main() -> None:
         file.write(card.text(args.folder, files))
 
 
-def development_scores(
-    args: argparse.Namespace, files: list[str], evaluation: EvaluationConfig
-) -> tuple[np.ndarray, np.ndarray]:
+def development_scores(args: argparse.Namespace, files: list[str]) -> tuple[np.ndarray, np.ndarray]:
     """(T,) scores of the development set's first list, and whether each trial is a target one."""
     name, (path, _) = next(iter(DataDir(args.dev_dir).trial_lists().items()))
     folder = args.folder / "scores" / shipped(files).removesuffix(".onnx")
-    scores = read_scores(folder / f"{name}.{evaluation.primary_scoring}.txt")
+    scores = read_scores(folder / f"{name}.{SCORING}.txt")
     trials = read_trials(path)
     rows = align_scores(trials, scores, path)
     known = rows >= 0

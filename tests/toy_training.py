@@ -42,7 +42,8 @@ def utterances(seed=0):
 def toy_config(**changes):
     """A training configuration for toys; keywords replace its values."""
     values = {
-        "epochs": 3, "min_frames": 0, "min_utterances": 0, "chunks_per_utterance": 1, "balance": "utterances", "batch_size": 4, "chunk_frames": 20,
+        "epochs": 3, "min_frames": 0, "min_utterances": 0, "chunks_per_utterance": 1, "balance": "utterances",
+        "batch_size": 4, "chunk_frames": 20,
         "spec_augment": SpecAugmentConfig(0, 0, 0, 0), "optimiser": "adamw", "momentum": 0.9,
         "weight_decay": 0.01, "schedule": "one_cycle", "learning_rate": 0.01, "warmup": 0.2, "final_share": 0.01,
         "max_gradient_norm": 5.0, "precision": "float32", "average_epochs": 1, "dev_every": 0,

@@ -22,11 +22,17 @@ def parser(description: str) -> argparse.ArgumentParser:
     )
 
 
-def add_overrides(parser: argparse.ArgumentParser) -> None:
-    """Adds ``--set KEY=VALUE``, which can be given several times."""
+def add_overrides(parser: argparse.ArgumentParser, of: str = "") -> None:
+    """Adds ``--set KEY=VALUE``, or ``--<of>-set KEY=VALUE``, which can be given several times.
+
+    Args:
+        parser: of a command.
+        of: the option that names the configuration file, where it is not ``--config``.
+    """
     parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="replaces a value of the configuration"
-    )
+        f"--{of}-set" if of else "--set", action="append", default=[], metavar="KEY=VALUE",
+        help=f"replaces a value of {f'--{of}' if of else 'the configuration'}",
+    )  # fmt: skip
 
 
 def add_pipes(parser: argparse.ArgumentParser) -> None:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import soundfile
+from noise_trees import write_musan, write_rirs
 
 from xvkd import config
 from xvkd.augmentation.config import AugmentationConfig, NoiseConfig
@@ -50,6 +51,16 @@ def noise(data, noise_config):
 @pytest.fixture(scope="session")
 def corpus(noise):
     return NoiseCorpus(noise)
+
+
+@pytest.fixture(scope="session")
+def musan(tmp_path_factory):
+    return write_musan(tmp_path_factory.mktemp("corpora") / "musan")
+
+
+@pytest.fixture(scope="session")
+def rirs(tmp_path_factory):
+    return write_rirs(tmp_path_factory.mktemp("corpora") / "RIRS_NOISES")
 
 
 @pytest.fixture

@@ -4,52 +4,13 @@ import shutil
 
 import numpy as np
 import pytest
-import soundfile
+from noise_trees import RATE
 
 from xvkd import config
 from xvkd.augmentation.config import NoiseConfig
 from xvkd.augmentation.noise_corpus import Given, NoiseCorpus, prepare_noise
 from xvkd.errors import UserError
 from xvkd.features.cuts import load_cut
-
-RATE = 16000
-
-
-def sound(path, seconds=0.3, channels=1):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    samples = 0.1 * np.random.default_rng(0).standard_normal((round(seconds * RATE), channels))
-    soundfile.write(path, samples, RATE)
-
-
-@pytest.fixture(scope="module")
-def musan(tmp_path_factory):
-    root = tmp_path_factory.mktemp("corpora") / "musan"
-    for number in range(20):
-        sound(root / "noise" / "free-sound" / f"noise-free-sound-{number:04d}.wav")
-        sound(root / "speech" / "librivox" / f"speech-librivox-{number:04d}.wav")
-        sound(root / "music" / "fma" / f"music-fma-{number:04d}.wav")
-    for part in ("noise/free-sound", "speech/librivox", "music/fma"):
-        (root / part / "LICENSE").write_text("public domain\n")
-    (root / "README").write_text("MUSAN\n")
-    lines = [f"music-fma-{number:04d} folk,pop {'Y' if number < 5 else 'N'} band\n" for number in range(20)]
-    (root / "music" / "fma" / "ANNOTATIONS").write_text("".join(lines))
-    return root
-
-
-@pytest.fixture(scope="module")
-def rirs(tmp_path_factory):
-    root = tmp_path_factory.mktemp("corpora") / "RIRS_NOISES"
-    for room in ("small", "medium", "large"):
-        folder = root / "simulated_rirs" / f"{room}room"
-        sound(folder / "Room001" / "Room001-00001.wav")
-        sound(folder / "Room001" / "Room001-00002.wav")
-        (folder / "rir_list").write_text("--rir-id small_001 ...\n")
-    real = root / "real_rirs_isotropic_noises"
-    sound(real / "RVB2014_type1_rir_largeroom1_far_angla.wav", channels=8)
-    sound(real / "RVB2014_type1_noise_largeroom1_1.wav", channels=8)
-    sound(root / "pointsource_noises" / "noise-free-sound-0000.wav")
-    return root
-
 
 @pytest.fixture
 def prepared(noise_config, data, tmp_path):

@@ -1,5 +1,7 @@
 """Degrades an utterance: adds noise, music or other speakers, or puts it into a room."""
 
+from collections.abc import Iterator
+from itertools import chain, repeat
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -60,16 +62,22 @@ class Augmenter:
             if kind == "reverb":
                 return cut, None
         options = getattr(config, kind)
-        snr = float(options.snr[rng.integers(len(options.snr))])
+
+        def draw() -> float:
+            return float(options.snr[rng.integers(len(options.snr))])
+
+        snr = draw()
         if kind != "babble":
-            return self._mix(cut, self._fill(cut, getattr(corpus, kind), options.gap, snr, "", rng)), snr
+            ratios = repeat(snr) if options.snr_of == "all" else chain([snr], iter(draw, None))
+            tracks = self._fill(cut, getattr(corpus, kind), options.gap, ratios, "", kind == "music", rng)
+            return self._mix(cut, tracks), snr if options.snr_of == "all" else _overall(tracks)
         speakers = int(rng.integers(options.speakers[0], options.speakers[1] + 1))
         if options.snr_of == "each":
-            ratios = [snr, *(float(options.snr[rng.integers(len(options.snr))]) for _ in range(speakers - 1))]
+            ratios = [snr, *(draw() for _ in range(speakers - 1))]
         else:
             ratios = [snr + 10 * float(np.log10(speakers))] * speakers
         tracks = [
-            track for ratio in ratios for track in self._fill(cut, corpus.speech, 0.0, ratio, speaker, rng)
+            track for ratio in ratios for track in self._fill(cut, corpus.speech, 0.0, repeat(ratio), speaker, True, rng)
         ]  # fmt: skip
         return self._mix(cut, tracks), -10 * float(np.log10(sum(10 ** (-ratio / 10) for ratio in ratios)))
 
@@ -81,27 +89,47 @@ class Augmenter:
         return MixedCut(id=cut.id, tracks=[MixTrack(cut=cut), *tracks])
 
     def _fill(
-        self, cut: "Cut", pool: "list[Cut]", gap: float, snr: float, speaker: str, rng: np.random.Generator
+        self, cut: "Cut", pool: "list[Cut]", gap: float, ratios: Iterator[float], speaker: str, background: bool,
+        rng: np.random.Generator,
     ) -> "list[MixTrack]":
-        """Pieces of recordings, one behind the other, from the beginning to the end of an utterance."""
+        """Pieces of recordings, one behind the other, from the beginning to the end of an utterance.
+
+        Args:
+            cut: of the utterance.
+            pool: recordings.
+            gap: seconds between two.
+            ratios: the next piece's signal-to-noise ratio in dB.
+            speaker: who is not to be heard.
+            background: Kaldi repeats one recording, where foreground noises are drawn one by one.
+            rng: draws.
+        """
         from lhotse import MonoCut
         from lhotse.cut.mixed import MixTrack
 
         rate, total, place = cut.sampling_rate, cut.num_samples, 0
-        tracks = []
+        tracks: list[MixTrack] = []
+        as_kaldi = self.config.placing == "kaldi"
         while place == 0 or total - place > _SHORTEST * rate:
-            source = _draw(pool, speaker, rng)
+            if not (tracks and as_kaldi and background):
+                source = _draw(pool, speaker, rng)
             if source.sampling_rate != rate:
                 source = source.resample(rate)
             count = min(source.num_samples, total - place)
-            first = int(rng.integers(source.num_samples - count + 1))
+            first = 0 if as_kaldi else int(rng.integers(source.num_samples - count + 1))
             piece = MonoCut(
                 id=source.id, start=round(source.start + first / rate, 8), duration=count / rate,
                 channel=source.channel, recording=source.recording, supervisions=[],
             )
-            tracks.append(MixTrack(cut=piece, offset=place / rate, snr=snr))
+            tracks.append(MixTrack(cut=piece, offset=place / rate, snr=next(ratios)))
             place += count + round(gap * rate)
         return tracks
+
+
+def _overall(tracks: "list[MixTrack]") -> float:
+    """The signal-to-noise ratio, in dB, of noises one behind the other together, less the gaps between them."""
+    seconds = [track.cut.duration for track in tracks]
+    powers = [10 ** (-track.snr / 10) for track in tracks]
+    return -10 * float(np.log10(np.average(powers, weights=seconds)))
 
 
 def _draw(pool: "list[Cut]", speaker: str, rng: np.random.Generator) -> "Cut":

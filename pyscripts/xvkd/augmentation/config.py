@@ -14,6 +14,7 @@ class NoiseOptions:
 
     weight: float = limits(0.0)  # how often, against the weights of the other kinds; 0: never
     snr: list[float] = limits(-30, 60)  # dB, one of which is drawn for a copy
+    snr_of: str = choices("all", "each")  # of all recordings of a copy, or a ratio is drawn for each of them
     gap: float = limits(0.0, 60.0)  # seconds between recordings, where one is shorter than the utterance
 
 
@@ -41,7 +42,11 @@ class AugmentationConfig:
     seed: int = limits(0)
     copies: int = limits(0, 20)  # of each utterance
     deal: str = choices("random", "each")  # a copy is of a kind drawn by weight; or there are so many of each kind
-    subset: int = limits(0)  # random copies of all that are kept; 0: all
+    subset: int = limits(0)  # copies of all that are kept; 0: all
+    subset_by: str = choices("random", "even")  # which: even is from all over their sorted list, as in Kaldi
+    # Recordings begin at random places, others behind them; or as in Kaldi at their beginning, and music and babble that
+    # are shorter than the utterance are repeated.
+    placing: str = choices("random", "kaldi")
     online: float = limits(0.0, 1.0)  # on the fly: the probability that a chunk is augmented
     reverberate: float = limits(0.0, 1.0)  # the probability that a copy of another kind is in a room too
     noise: NoiseOptions

@@ -82,7 +82,7 @@ def write_copies(
     """
     config = augmenter.config
     copies = Copies(source, target)
-    kept = _subset(config, list(copies.speakers), len(_slots(config, augmenter)))
+    kept = _subset(config, list(copies.speakers), _slots(config, augmenter))
 
     def cuts() -> "Iterator[Cut]":
         from lhotse.utils import fastcopy
@@ -132,10 +132,32 @@ def _slots(config: AugmentationConfig, augmenter: Augmenter) -> list[str | None]
     return [None] * config.copies if config.deal == "random" else [*augmenter.kinds] * config.copies
 
 
-def _subset(config: AugmentationConfig, utterances: list[str], each: int) -> set[tuple[str, int]] | None:
+def _subset(
+    config: AugmentationConfig, utterances: list[str], slots: list[str | None]
+) -> set[tuple[str, int]] | None:  # fmt: skip
     """Which copies are kept, as (utterance, number); None: all."""
+    each = len(slots)
     total = len(utterances) * each
     if not 0 < config.subset < total:
         return None
+    if config.subset_by == "even":
+        # In the order of the copies' names: of an utterance, in that of the kinds.
+        order = sorted(range(each), key=lambda number: (slots[number] or "", number))
+        return {(utterances[row // each], order[row % each]) for row in evenly(0, total, config.subset)}
     rows = stream(config.seed, "subset").permutation(total)[: config.subset]
     return {(utterances[row // each], row % each) for row in rows.tolist()}
+
+
+def evenly(begin: int, end: int, count: int) -> Iterator[int]:
+    """So many of the rows of a list, from all over it, as Kaldi's utils/subset_scp.pl: half of them from each half.
+
+    Args:
+        begin, end: the rows; count of them at most.
+        count: at least 0.
+    """
+    if count == end - begin:
+        yield from range(begin, end)
+    elif count:
+        middle = begin + (end - begin) // 2
+        yield from evenly(begin, middle, count // 2)
+        yield from evenly(middle, end, count - count // 2)

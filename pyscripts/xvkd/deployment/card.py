@@ -10,6 +10,7 @@ import numpy as np
 
 from xvkd.backend.backend import ScoringConfig
 from xvkd.backend.calibration import Calibration
+from xvkd.evaluation.exports import SCORING
 from xvkd.evaluation.metrics import ErrorCurve, eer
 from xvkd.evaluation.report import EvaluationConfig
 from xvkd.evaluation.system import METRICS
@@ -99,11 +100,10 @@ class Card:
         record, folded = self.record, self.record["folded"]
         figures = {name: _figures(folder, name) for name in files}
         lists = list(dict.fromkeys(one for each in figures.values() for one in each))
-        scoring = self.evaluation.primary_scoring
         header = ["file", "bytes", "reads", *(f"EER {name} (%)" for name in lists)]
         rows = [
             [name, f"{(folder / name).stat().st_size:,}", "features" if ".features" in name else "waveform",
-             *(with_interval(figures[name].get(one, {}).get(scoring, {}), "eer_percent") for one in lists)]
+             *(with_interval(figures[name].get(one, {}).get(SCORING, {}), "eer_percent") for one in lists)]
             for name in files
         ]  # fmt: skip
         taught = f"distilled from {'+'.join(record['distilled'])} of {record['teacher']}"
@@ -116,7 +116,7 @@ class Card:
             f"from speech of {self.properties['sample_rate']} Hz.", "",
             "## Files", "",
             *Table(header, rows, left=1).markdown(), "",
-            f"EER of {scoring}, measured with these files by ONNX Runtime; in brackets "
+            f"EER of {SCORING}, measured with these files by ONNX Runtime; in brackets "
             f"{100 * self.evaluation.confidence:g} % intervals of a bootstrap over speakers. `int8`: eight-bit "
             "weights, per channel, and eight-bit values between layers; features, normalisation and pooling stay as "
             "they are. `plda` is Kaldi's format. Opset, names and metadata: docs/deployment.md of the project.", "",
@@ -151,7 +151,7 @@ class Card:
         file = shipped(files)
         lines: list[str] = []
         for name in lists:
-            conditions = figures[file].get(name, {}).get(self.evaluation.primary_scoring, {}).get("conditions", {})
+            conditions = figures[file].get(name, {}).get(SCORING, {}).get("conditions", {})
             if name.startswith(self.evaluation.dev_set) or not conditions:
                 continue
             rows = [

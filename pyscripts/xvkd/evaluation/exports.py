@@ -10,6 +10,8 @@ from xvkd.evaluation.system import METRICS, read_draws
 from xvkd.evaluation.tables import Table, ratio_cells, system_cells, with_interval
 
 FOLDER, EXPORTED = "export", "export"
+# How exported networks are scored, and how the verifier decides, whatever the primary scoring of the models.
+SCORING = "plda"
 
 
 def collect_exports(experiment: str | Path, corpus: str) -> tuple[list[Record], AllDraws]:
@@ -75,13 +77,13 @@ def export_table(exports: list[Record], name: str, config: EvaluationConfig) -> 
     Args:
         exports: as ``compare_exports`` leaves them.
         name: the list.
-        config: names the primary scoring, by which they are scored.
+        config: for the other columns.
     """
-    header = ["exported", "loss", "seed", "file", "reads", "bytes", f"EER {config.primary_scoring} (%)"]
+    header = ["exported", "loss", "seed", "file", "reads", "bytes", f"EER {SCORING} (%)"]
     header += ["ratio to the model's", "no worse"]
     rows = []
     for record in exports:
-        if (record["set"], record["scoring"]) == (name, config.primary_scoring):
+        if (record["set"], record["scoring"]) == (name, SCORING):
             row = system_cells({**record, "role": "student"}, {}, config)
             row += [record["file"], record["reads"], f"{record['bytes']:,}", with_interval(record, "eer_percent")]
             rows.append(row + ratio_cells(record, config))
