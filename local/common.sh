@@ -12,6 +12,16 @@ log() { printf '%s %s\n' "$(date '+%H:%M:%S')" "$*" >&2; }
 die() { printf '%s: error: %s\n' "$(basename "$0")" "$*" >&2; exit 1; }
 # choices FOLDER SUFFIX: the names that its files give to choose from.
 choices() { basename -a -s "$2" "$1"/*"$2" | paste -sd' '; }
+# yaml_value FILE KEY: a value that stands at the left margin of a file, or of its base.
+yaml_value() {
+  local value base
+  value="$(sed -n "s/^$2: *\([^ #]*\).*/\1/p" "$1")"
+  base="$(sed -n 's/^base: *\([A-Za-z0-9_]*\).*/\1/p' "$1")"
+  if [ -z "$value" ] && [ -n "$base" ]; then value="$(yaml_value "$(dirname "$1")/$base.yaml" "$2")"; fi
+  printf '%s' "$value"
+}
+# features_name KIND: of their script and mark, as features/network_input.py has it.
+features_name() { if [ "$1" = mfcc ]; then echo feats; else echo "feats_$1"; fi; }
 # any PATTERN: whether a pattern, expanded, names a file.
 any() { [ -e "$1" ]; }
 
@@ -123,8 +133,9 @@ vad_name=vad
 if [ "$vad" != energy ]; then vad_name="vad_$vad"; fi
 [[ "$vad" =~ ^[A-Za-z0-9_]+$ && -f "conf/features/$vad_name.yaml" ]] \
   || die "--vad '$vad': no such file as conf/features/$vad_name.yaml (there are: energy $(choices conf/features .yaml | grep -o 'vad_[^ ]*' | sed 's/^vad_//' | paste -sd' '))"
+vad_kind="$(yaml_value "conf/features/$vad_name.yaml" kind)"
 [[ "$vad_backend" =~ ^(viterbi|k2)$ ]] || die "--vad-backend '$vad_backend': there are viterbi and k2"
-! "$vad_posteriors" || [ "$vad" != energy ] || die "--vad-posteriors: the energy VAD has none; add --vad hmm"
+! "$vad_posteriors" || [ "$vad_kind" != energy ] || die "--vad-posteriors: the energy VAD has none; add --vad hmm"
 [[ "$augmentation" =~ ^[A-Za-z0-9_]+$ && -f "conf/augmentation/$augmentation.yaml" ]] \
   || die "--augmentation '$augmentation': no such file as conf/augmentation/$augmentation.yaml (there are: $(choices conf/augmentation .yaml))"
 [[ "$speed_factors" =~ ^[0-9.\ ]*$ ]] || die "--speed-factors '$speed_factors': expected numbers with spaces between, such as \"0.9 1.1\""
@@ -136,7 +147,7 @@ for _name in $durations; do
 done
 # no_use OPTION WHY: an option that would be passed over is a mistake.
 no_use() { [[ " $given_options " != *" $1 "* ]] || die "--${1//_/-}: has no use $2; leave it out"; }
-if [ "$vad" = energy ]; then no_use vad_backend "without --vad hmm"; fi
+if [ "$vad_kind" = energy ]; then no_use vad_backend "without --vad hmm"; fi
 if [ -z "$apply" ]; then for _name in level apply_to; do no_use "$_name" "without --apply"; done; fi
 if [ -n "$apply" ]; then no_use distill_data "with --apply"; fi
 if [ -z "$teacher_onnx" ]; then no_use levels "without --teacher-onnx"; fi
@@ -162,14 +173,6 @@ if [ "$augmentation" != copies ]; then exp="$exp-$augmentation"; fi
 if [ -n "$speed_factors" ]; then exp="$exp-sp"; fi
 vad_config="conf/features/$vad_name.yaml"
 expected_sets="train dev eval ${unlabelled_sets[*]}"
-# yaml_value FILE KEY: a value that stands at the left margin of a file, or of its base.
-yaml_value() {
-  local value base
-  value="$(sed -n "s/^$2: *\([^ #]*\).*/\1/p" "$1")"
-  base="$(sed -n 's/^base: *\([A-Za-z0-9_]*\).*/\1/p' "$1")"
-  if [ -z "$value" ] && [ -n "$base" ]; then value="$(yaml_value "$(dirname "$1")/$base.yaml" "$2")"; fi
-  printf '%s' "$value"
-}
 augmentation_config="conf/augmentation/$augmentation.yaml"
 # The sets that stage 2 makes, as far as this run wants them: those to train on; copies of what is distilled without
 # labels; all. Who has a teacher's embeddings from elsewhere trains on what they are of.
@@ -193,6 +196,10 @@ else
   # shellcheck source=local/applied.sh
   . local/applied.sh
 fi
+# What the VAD reads: data/<corpus>/<set>/<vad_feats>.scp. (That of a model's record is not there before it is written.)
+vad_features="$([ ! -f "$vad_config" ] || yaml_value "$vad_config" features)"
+vad_features="${vad_features:-mfcc}"
+vad_feats="$(features_name "$vad_features")"
 # setting_of teacher|student KEY: a value of its YAML, or what --teacher-set or --student-set says.
 setting_of() {
   local overrides="$1_set" word found

@@ -72,13 +72,15 @@ training_options() {
   if data_sets | grep -x dev >/dev/null; then printf -- '--dev-dir\n%s\n' "$data/dev"; fi
 }
 
-# training_inputs teacher|student: --input for what these name, and for an objective that an option names.
+# training_inputs teacher|student: --input for what these name, and for an objective or input that an option names.
 training_inputs() {
-  local set sets objective
+  local set sets key file
   sets="$(train_sets)" || exit 1
   for set in $sets $(data_sets | grep -x dev); do set_inputs "$1" "$set"; done
-  objective="conf/objectives/$(setting_of "$1" objective).yaml"
-  if [ -f "$objective" ]; then config_inputs "$objective"; fi
+  for key in objective input; do
+    file="conf/${key}s/$(setting_of "$1" "$key").yaml"
+    if [ -f "$file" ]; then config_inputs "$file"; fi
+  done
   if [ "${#online_options[@]}" -gt 0 ]; then
     config_inputs "$augmentation_config"
     printf -- '--input\n%s\n' "$data/noise/.done"
@@ -114,10 +116,8 @@ features_of() {
   if [ -z "$features" ] && [ -f "$input" ]; then features="$(yaml_value "$input" features)"; fi
   echo "$features"
 }
-# The features of this run; the VAD reads those that are always there.
-feature_kinds() { { echo mfcc; features_of teacher; features_of student; } | awk 'NF && !seen[$0]++'; }
-# features_name KIND: of their script and mark, as features/network_input.py has it.
-features_name() { if [ "$1" = mfcc ]; then echo feats; else echo "feats_$1"; fi; }
+# The features of this run, first those that the VAD reads.
+feature_kinds() { { echo "$vad_features"; features_of teacher; features_of student; } | awk 'NF && !seen[$0]++'; }
 # set_inputs teacher|student SET...: --input for what a network reads of sets, features and VAD.
 set_inputs() {
   local name set
@@ -125,7 +125,7 @@ set_inputs() {
   shift
   for set in "$@"; do
     printf -- '--input\n%s\n' "$data/$set/$set_done"
-    # The VAD stands on the features called feats.
-    if [ "$name" != feats ] && [ "$name" != feats_ ]; then printf -- '--input\n%s\n' "$data/$set/.done.$name"; fi
+    # The VAD stands on those that it reads.
+    if [ "$name" != "$vad_feats" ] && [ "$name" != feats_ ]; then printf -- '--input\n%s\n' "$data/$set/.done.$name"; fi
   done
 }

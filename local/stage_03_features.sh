@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Stage 3: features and voice activity of every set, as Kaldi archives; those that came with the corpus are reused.
-# There are the features that the VAD reads, feats.scp, and those that the networks of this run read beside them.
+# There are the features that the VAD reads, feats.scp if they are MFCC, and those that the networks of this run read beside them.
 # usage: local/stage_03_features.sh [options of run.sh]
 set -euo pipefail
 # shellcheck source=local/common.sh
@@ -97,7 +97,7 @@ leave_out() {
     rm "$list.tmp"
     if [ "$number" -eq 0 ]; then return 0; fi
   fi
-  for file in "$data/log/compute_"{feats,"$vad_name"}".$1."*.log; do if [ -f "$file" ]; then logs+=("$file"); fi; done
+  for file in "$data/log/compute_"{"$vad_feats","$vad_name"}".$1."*.log; do if [ -f "$file" ]; then logs+=("$file"); fi; done
   if [ "${#logs[@]}" -gt 0 ]; then show_warnings "${logs[@]}"; fi
   bad_utts=$((bad_utts + number))
   ((bad_utts <= max_bad_utts)) || die "$folder: $number utterances have no features or no voiced frame ($(head -n 3 "$list" \
@@ -127,11 +127,11 @@ fi
 for set in $sets; do
   for kind in $kinds; do features "$kind" "$set"; done
   # What was given takes the place of the default.
-  if [ -f "$data/$set/given/vad.scp" ] && [ "$vad" = energy ]; then
-    reuse vad "$vad_name" "$set" "voice activity of $set" "$data/$set/$set_done" "$data/$set/.done.feats"
+  if [ -f "$data/$set/given/vad.scp" ] && [ "$vad_kind" = energy ]; then
+    reuse vad "$vad_name" "$set" "voice activity of $set" "$data/$set/$set_done" "$data/$set/.done.$vad_feats"
   elif [[ "$set" = *"_$augmentation" && " ${derived_sets[*]} " == *" $set "* ]]; then
     step "$data/$set/$set_done" "voice activity of $set: that of the originals" --scp "$data/$set/$vad_name.scp" \
-      --input "$data/$set/.done.feats" --input "$data/$(source_of "$set")/$set_done" -- run copy_vad "$set"
+      --input "$data/$set/.done.$vad_feats" --input "$data/$(source_of "$set")/$set_done" -- run copy_vad "$set"
   else
     # Speech that drowns in the noise that was added is no fault of the data: a system in use would have to score it.
     unvoiced=--omit-unvoiced-utts=true marks=compute inputs=()
@@ -139,13 +139,13 @@ for set in $sets; do
       unvoiced=--whole-unvoiced-utts marks=compute_noisy inputs=(--input "$data/${set%_noisy}/$set_done")
     fi
     step "$data/$set/$set_done" "voice activity of $set" --scp "$data/$set/$vad_name.scp" \
-      --input "$data/$set/.done.feats" "${inputs[@]}" --input "$vad_config" -- \
-      "$marks" vad "$vad_name" "$set" "$vad_config" "scp:$data/$set/feats.scp" "$unvoiced"
+      --input "$data/$set/.done.$vad_feats" "${inputs[@]}" --input "$vad_config" -- \
+      "$marks" vad "$vad_name" "$set" "$vad_config" "scp:$data/$set/$vad_feats.scp" "$unvoiced"
   fi
   if ! "$dry_run"; then leave_out "$set"; fi
   if "$vad_posteriors"; then
     step "$data/$set/.done.${vad_name}_posteriors" "probabilities of speech of $set" \
-      --input "$data/$set/.done.feats" --input "$vad_config" -- \
-      compute vad "${vad_name}_posteriors" "$set" "$vad_config" "scp:$data/$set/feats.scp" --vad-posteriors
+      --input "$data/$set/.done.$vad_feats" --input "$vad_config" -- \
+      compute vad "${vad_name}_posteriors" "$set" "$vad_config" "scp:$data/$set/$vad_feats.scp" --vad-posteriors
   fi
 done

@@ -149,7 +149,7 @@ each_measured() {
       if [ ! -f "$data/$set/wav.scp" ] && ! "$dry_run"; then audio=false; fi
     done
     # The HMM VAD is not in exported networks, so that these do not read waveforms.
-    if "$audio" && [ "$vad" = energy ]; then "$1" "$folder" "$title" waveforms student "${sets[@]}"; fi
+    if "$audio" && [ "$vad_kind" = energy ]; then "$1" "$folder" "$title" waveforms student "${sets[@]}"; fi
   done
 }
 each_measured queue_measuring

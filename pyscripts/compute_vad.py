@@ -110,7 +110,7 @@ def parse_arguments() -> argparse.Namespace:
     kind = next(name for name, known in SCHEMAS.items() if known is schema)
 
     parser = cli.parser(__doc__)
-    cli.add_schema(parser, schema, absent={"kind": kind})
+    cli.add_schema(parser, schema, absent={"kind": kind, "features": ""})
     cli.add_pipes(parser)
     parser.add_argument(
         "--omit-unvoiced-utts", nargs="?", const="true", default="false", choices=("true", "false"),

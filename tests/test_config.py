@@ -182,6 +182,7 @@ def test_every_file_of_the_project_fits_its_schema(conf):
         "export.yaml": ExportConfig, "extraction.yaml": ExtractionConfig, "noise.yaml": NoiseConfig,
         "augmentation/*.yaml": AugmentationConfig,
         "corpora/*.yaml": CorpusConfig, "inputs/*.yaml": InputConfig, "features/vad.yaml": VadConfig,
+        "features/vad_8k.yaml": VadConfig,
         "features/vad_hmm.yaml": VadHmmConfig, "features/[!v]*.yaml": FeatureConfig, "losses/*.yaml": LossConfig,
     }  # fmt: skip
     seen = set()

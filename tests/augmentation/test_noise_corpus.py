@@ -12,6 +12,7 @@ from xvkd.augmentation.noise_corpus import Given, NoiseCorpus, prepare_noise
 from xvkd.errors import UserError
 from xvkd.features.cuts import load_cut
 
+
 @pytest.fixture
 def prepared(noise_config, data, tmp_path):
     def prepared(musan=None, rirs=None, held_out=False, options=noise_config):

@@ -58,21 +58,22 @@ def test_decisions_on_all_recordings_are_kaldis(oracle, options):
 )  # fmt: skip
 def test_decisions_are_those_of_a_loop(energies, threshold, scale, context, proportion):
     # A quarter off the whole numbers, so that no rounding decides.
-    options = VadConfig("energy", threshold + 0.25 / 31, scale, context, proportion)
+    options = VadConfig("energy", threshold + 0.25 / 31, scale, context, proportion, "mfcc")
     assert energy_vad(features_of(energies), options).tolist() == by_loops(energies, options)
 
 
 def test_neighbours_vote_for_a_frame():
-    options = VadConfig("energy", 5.0, 0.0, 1, 0.5)
+    options = VadConfig("energy", 5.0, 0.0, 1, 0.5, "mfcc")
     decisions = energy_vad(features_of([9, 0, 9, 0, 0, 0, 9, 9]), options)
     # The last frame of each edge has two voters, the others three; half of them suffice.
     assert decisions.tolist() == [1, 1, 0, 0, 0, 0, 1, 1]
 
 
 def test_a_frame_at_the_threshold_is_not_above_it():
-    assert energy_vad(features_of([5, 5.001, 4.999]), VadConfig("energy", 5.0, 0.0, 0, 1.0)).tolist() == [0, 1, 0]
+    options = VadConfig("energy", 5.0, 0.0, 0, 1.0, "mfcc")
+    assert energy_vad(features_of([5, 5.001, 4.999]), options).tolist() == [0, 1, 0]
     # The mean of the utterance moves the threshold: 2 + half of 6.
-    assert energy_vad(features_of([5, 7, 6]), VadConfig("energy", 2.0, 0.5, 0, 1.0)).tolist() == [0, 1, 1]
+    assert energy_vad(features_of([5, 7, 6]), VadConfig("energy", 2.0, 0.5, 0, 1.0, "mfcc")).tolist() == [0, 1, 1]
 
 
 def test_silence_and_nothing(options):

@@ -28,7 +28,7 @@ def choices(kind):
     return " ".join(sorted(path.stem for path in (ROOT / "conf" / kind).iterdir()))
 
 
-@pytest.mark.parametrize("preset", ["mini", "tiny", "full"])
+@pytest.mark.parametrize("preset", choices("presets").split())
 def test_help_names_every_option_with_its_default(recipe, preset):
     done = recipe("--help", "--preset", preset)
     assert done.returncode == 0 and done.stderr == ""

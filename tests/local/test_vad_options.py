@@ -100,7 +100,7 @@ def test_posteriors_are_kept_if_asked_for_and_nothing_is_done_again(corpus, stag
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--vad", "hm"], r"--vad 'hm': no such file as conf/features/vad_hm.yaml \(there are: energy hmm\)"),
+        (["--vad", "hm"], r"--vad 'hm': no such file as conf/features/vad_hm.yaml \(there are: energy 8k hmm\)"),
         (["--vad", "hmm", "--vad-backend", "k3"], "--vad-backend 'k3': there are viterbi and k2"),
         (["--vad-posteriors", "true"], "--vad-posteriors: the energy VAD has none; add --vad hmm"),
         (["--allow-pipes", "yes"], "expected true or false"),

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from lhotse.cut.mixed import MixTrack
 
 _SHORTEST = 0.1  # seconds: a rest of an utterance that is shorter gets no further noise
+_TELEPHONE_RATE = 8000  # Hz
 _TRIES = 20  # to draw somebody else for a babble
 
 
@@ -43,7 +44,7 @@ class Augmenter:
         return list(self.kinds)[rng.choice(len(self.kinds), p=list(self.kinds.values()))]
 
     def __call__(self, cut: "Cut", speaker: str, kind: str, rng: np.random.Generator) -> "tuple[Cut, float | None]":
-        """Degrades one utterance.
+        """Degrades one utterance, and perhaps sends what comes of it over a telephone.
 
         Args:
             cut: of the utterance.
@@ -54,6 +55,14 @@ class Augmenter:
         Returns:
             The degraded cut, of the same length, and its signal-to-noise ratio in dB; None where there is a room alone.
         """
+        degraded, snr = self._degrade(cut, speaker, kind, rng)
+        if self.config.telephone and rng.random() < self.config.telephone:
+            degraded = _telephone(degraded)
+        return degraded, snr
+
+    def _degrade(
+        self, cut: "Cut", speaker: str, kind: str, rng: np.random.Generator
+    ) -> "tuple[Cut, float | None]":  # fmt: skip
         config, corpus = self.config, self._corpus
         if kind == "reverb" or (corpus.rirs and rng.random() < config.reverberate):
             rir = corpus.rirs[rng.integers(len(corpus.rirs))].recording
@@ -77,7 +86,8 @@ class Augmenter:
         else:
             ratios = [snr + 10 * float(np.log10(speakers))] * speakers
         tracks = [
-            track for ratio in ratios for track in self._fill(cut, corpus.speech, 0.0, repeat(ratio), speaker, True, rng)
+            track for ratio in map(repeat, ratios)
+            for track in self._fill(cut, corpus.speech, 0.0, ratio, speaker, True, rng)
         ]  # fmt: skip
         return self._mix(cut, tracks), -10 * float(np.log10(sum(10 ** (-ratio / 10) for ratio in ratios)))
 
@@ -123,6 +133,21 @@ class Augmenter:
             tracks.append(MixTrack(cut=piece, offset=place / rate, snr=next(ratios)))
             place += count + round(gap * rate)
         return tracks
+
+
+def _telephone(cut: "Cut") -> "Cut":
+    """What a GSM telephone leaves of a cut: 8 kHz, coded at full rate (GSM 06.10), at the rate that it had."""
+    from lhotse.augmentation import Compress, Resample
+    from lhotse.cut import MixedCut
+    from lhotse.utils import fastcopy
+
+    if not isinstance(cut, MixedCut):
+        return cut.compress("gsm", 0.0)
+    rate = cut.sampling_rate
+    steps = [Compress("gsm", 0.0)]
+    if rate != _TELEPHONE_RATE:
+        steps = [Resample(rate, _TELEPHONE_RATE), *steps, Resample(_TELEPHONE_RATE, rate)]
+    return fastcopy(cut, transforms=[*(cut.transforms or []), *steps])
 
 
 def _overall(tracks: "list[MixTrack]") -> float:

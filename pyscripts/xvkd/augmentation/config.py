@@ -44,11 +44,12 @@ class AugmentationConfig:
     deal: str = choices("random", "each")  # a copy is of a kind drawn by weight; or there are so many of each kind
     subset: int = limits(0)  # copies of all that are kept; 0: all
     subset_by: str = choices("random", "even")  # which: even is from all over their sorted list, as in Kaldi
-    # Recordings begin at random places, others behind them; or as in Kaldi at their beginning, and music and babble that
-    # are shorter than the utterance are repeated.
+    # Recordings begin at random places, others behind them; or as in Kaldi at their beginning, and music and babble
+    # that are shorter than the utterance are repeated.
     placing: str = choices("random", "kaldi")
     online: float = limits(0.0, 1.0)  # on the fly: the probability that a chunk is augmented
     reverberate: float = limits(0.0, 1.0)  # the probability that a copy of another kind is in a room too
+    telephone: float = limits(0.0, 1.0)  # the probability that a copy comes over a telephone, of 8 kHz, coded by GSM
     noise: NoiseOptions
     music: NoiseOptions
     babble: BabbleOptions

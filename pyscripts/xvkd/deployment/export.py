@@ -112,7 +112,9 @@ class Exporter:
                     self.where, record["vad"]["kind"],
                 )  # fmt: skip
                 return None
-            vad = configuration.build(VadConfig, record["vad"], f"{self.where}/config.yaml", "vad")
+            # Models that say nothing of it are of one rate, and its energies are the same whatever they read.
+            marks = {"features": reads.features, **record["vad"]}
+            vad = configuration.build(VadConfig, marks, f"{self.where}/config.yaml", "vad")
         features = configuration.build(FeatureConfig, record["features"], f"{self.where}/config.yaml", "features")
         before = Nodes("input")
         found = before("Unsqueeze", front_end(before, INPUT, features, vad, reads), [0])

@@ -113,7 +113,8 @@ def load_cut(cut: "Cut", sampling_rate: int) -> np.ndarray:
         raise UserError(f"cut '{cut.id}': its audio cannot be read ({' '.join(str(error).split())[:300]})") from None
     if samples is None or not samples.size or not np.isfinite(samples).all():
         raise UserError(f"cut '{cut.id}': no audio, or samples that are not finite numbers")
-    mono = samples.mean(axis=0) if len(samples) > 1 else samples[0]
+    # A codec adds the rest of its last block.
+    mono = (samples.mean(axis=0) if len(samples) > 1 else samples[0])[: cut.num_samples]
     return resample(mono.astype(np.float32), cut.sampling_rate, sampling_rate, cut.id) * INT16_RANGE
 
 

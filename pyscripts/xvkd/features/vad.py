@@ -9,13 +9,14 @@ from xvkd.schema import choices, limits
 
 @dataclass
 class VadConfig:
-    """Schema of ``conf/features/vad.yaml``; the names are Kaldi's options."""
+    """Schema of ``conf/features/vad.yaml``; all names but the last are Kaldi's options."""
 
     kind: str = choices("energy")
     vad_energy_threshold: float  # constant part of the threshold on C0
     vad_energy_mean_scale: float = limits(0.0)  # part of the utterance's mean C0
     vad_frames_context: int = limits(0)  # frames on each side that vote
     vad_proportion_threshold: float = limits(0.0, 1.0)  # share of votes that makes a frame voiced
+    features: str  # conf/features/<features>.yaml: what it reads
 
 
 def energy_vad(features: np.ndarray, config: VadConfig) -> np.ndarray:

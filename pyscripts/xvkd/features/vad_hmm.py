@@ -43,6 +43,7 @@ class VadHmmConfig:
     digital_silence: float  # log energy below which nothing was recorded
     em_iterations: int = limits(1, 1000)
     k2_beam: float = limits(1.0, 1e6)  # of the lattice from which k2 computes posteriors
+    features: str  # conf/features/<features>.yaml: what it reads
 
     def validate(self) -> str | None:
         """Says what is impossible in the combination of options."""

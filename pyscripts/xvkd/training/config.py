@@ -162,10 +162,22 @@ def _of(overrides: Sequence[str], section: str) -> list[str]:
 def load_input_config(
     path: str | Path, overrides: Sequence[str] = ()
 ) -> tuple[InputConfig, FeatureConfig, VadConfig | VadHmmConfig]:
-    """Reads ``conf/inputs/<name>.yaml``, and the features and VAD that it names."""
+    """Reads ``conf/inputs/<name>.yaml``, and the features and VAD that it names.
+
+    Raises:
+        UserError: they are not what they should be, or the VAD is of another rate: its frames are marked by an energy
+            that an exported network computes with its features.
+    """
     reads = configuration.load(InputConfig, path, overrides)
     features = configuration.load(FeatureConfig, configuration.neighbour(path, "features", reads.features))
-    return reads, features, load_vad(configuration.neighbour(path, "features", reads.vad))
+    vad = load_vad(configuration.neighbour(path, "features", reads.vad))
+    its = configuration.load(FeatureConfig, configuration.neighbour(path, "features", vad.features))
+    if reads.voiced_only and its.sample_frequency != features.sample_frequency:
+        raise UserError(
+            f"{path}: features: {reads.features} is of {features.sample_frequency} Hz, and vad: {reads.vad} reads "
+            f"{vad.features}, of {its.sample_frequency} Hz; name a VAD of that rate (./run.sh --vad 8k for 8000 Hz)"
+        )
+    return reads, features, vad
 
 
 def check_chunks(training: TrainingConfig, min_frames: int, path: str | Path) -> None:
