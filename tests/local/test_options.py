@@ -139,6 +139,36 @@ def test_command_line_overrides_preset_in_any_order(recipe):
         assert "/tiny/teacher_tdnn_half_s0" in done.stdout  # the corpus is still the preset's
 
 
+def test_values_of_back_end_and_evaluation_reach_what_stands_on_them_alone(recipe):
+    plain = recipe("--dry-run", "--preset", "tiny", "--stage", "4").stdout.splitlines()
+    changes = ["--backend-set", "lda_dim=20 num_em_iters=3 scorings=[cosine,plda]", "--evaluation-set", "c_miss=2"]
+    changed = recipe("--dry-run", "--preset", "tiny", "--stage", "4", *changes).stdout.splitlines()
+    of_backend = "--set lda_dim=20 --set num_em_iters=3 --set scorings=\\[cosine\\,plda\\] "
+    expected = {
+        "train_backend.py": ["--lda-dim=20 --num-em-iters=3 "],
+        "score_sets.py": [of_backend, "--evaluation-set c_miss=2 "],
+        "make_results.py": ["--evaluation-set c_miss=2 "],
+        "write_card.py": [of_backend, "--evaluation-set c_miss=2 "],
+    }
+    assert len(plain) == len(changed)
+    seen = set()
+    for before, after in zip(plain, changed, strict=True):
+        for script in (script for script in expected if script in after):
+            seen.add(script)
+            for words in expected[script]:
+                assert words in after
+                after = after.replace(words, "")
+        if "evaluation-set" not in after:  # of steps that are no jobs
+            assert after == before
+    assert seen == expected.keys()
+
+
+def test_a_primary_scoring_that_is_not_made_is_told(recipe):
+    done = recipe("--preset", "tiny", "--stop-stage", "0", "--evaluation-set", "primary_scoring=cosine_asnorm")
+    assert done.returncode == 1
+    assert "primary_scoring: cosine_asnorm (conf/evaluation.yaml, --evaluation-set) is not among" in done.stderr
+
+
 def test_another_objective_has_folders_of_its_own(recipe):
     """Other than that of the network's YAML: aam of teachers, softmax of students."""
     options = ["--teacher-set", "objective=softmax", "--student-set", "objective=aam", "--students", "label frame"]
