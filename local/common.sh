@@ -138,6 +138,7 @@ vad_kind="$(yaml_value "conf/features/$vad_name.yaml" kind)"
 ! "$vad_posteriors" || [ "$vad_kind" != energy ] || die "--vad-posteriors: the energy VAD has none; add --vad hmm"
 [[ "$augmentation" =~ ^[A-Za-z0-9_]+$ && -f "conf/augmentation/$augmentation.yaml" ]] \
   || die "--augmentation '$augmentation': no such file as conf/augmentation/$augmentation.yaml (there are: $(choices conf/augmentation .yaml))"
+[[ "$reading" =~ ^(random|shards)$ ]] || die "--reading '$reading': there are random and shards"
 [[ "$speed_factors" =~ ^[0-9.\ ]*$ ]] || die "--speed-factors '$speed_factors': expected numbers with spaces between, such as \"0.9 1.1\""
 [[ " $noisy_sets " != *" train "* && "$noisy_sets" =~ ^[A-Za-z0-9_\ ]*$ ]] \
   || die "--noisy-sets '$noisy_sets': expected sets to test on, with spaces between, such as \"dev eval\""
@@ -188,6 +189,9 @@ if [ -z "$apply" ]; then
   # Of the training commands, where chunks are augmented on the fly; stage 2 says why there is nothing to do it with.
   if [[ ! "$(yaml_value "$augmentation_config" online)" =~ ^0(\.0*)?$ ]]; then
     online=true
+  fi
+  if "$online" && [ "$reading" = shards ]; then
+    die "--reading shards: has no audio to augment on the fly; leave it out, or take --augmentation copies"
   fi
   if "$online" && { [ ! -d "$data/train" ] || [ -f "$data/train/manifests/cuts.jsonl.gz" ]; } && [ ! -f "$data/train/given/feats.scp" ]; then
     online_options=(--augmentation "$augmentation_config" --noise "$data/noise")
@@ -281,6 +285,10 @@ if [ "$vad" != energy ]; then
   input_overrides=(--set "vad=$vad_name")
   teacher_overrides+=(--set "input.vad=$vad_name")
   student_overrides+=(--set "input.vad=$vad_name")
+fi
+if [ "$reading" != random ]; then
+  teacher_overrides+=(--set "training.reading=$reading")
+  student_overrides+=(--set "training.reading=$reading")
 fi
 # What a set has when stage 3 is done with its VAD; another VAD's mark is another's.
 set_done=".done"

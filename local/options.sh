@@ -25,6 +25,7 @@ teacher_set=""         # values that replace those of the teacher's YAML, such a
 student_set=""         # values that replace those of the student's YAML
 backend_set=""         # values that replace those of conf/backend.yaml: "lda_dim=150 scorings=[cosine,plda]"
 evaluation_set=""      # values that replace those of conf/evaluation.yaml, such as "primary_scoring=cosine"
+reading=random         # how training reads: random, or shards, for corpora that do not fit memory (docs/scale.md)
 init_model=""          # weights to start from: the folder or a checkpoint of a teacher (stage 4) or a student (stage 6)
 apply=""               # a finished model's folder, to apply to --eval-dir in place of all stages (docs/apply.md)
 level=""               # with --apply: the level; without: a student's output, the teacher's best level on dev

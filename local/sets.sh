@@ -72,11 +72,26 @@ training_options() {
   if data_sets | grep -x dev >/dev/null; then printf -- '--dev-dir\n%s\n' "$data/dev"; fi
 }
 
+# shards_name teacher|student: data/<corpus>/<set>/shards/<name> has what the network reads.
+shards_name() {
+  local name changes
+  name="$(setting_of "$1" input)"
+  changes="$(input_changes "$1")"
+  if [ -n "$changes" ]; then name="${name}_$(sha256sum <<<"$changes" | head -c 8)"; fi
+  echo "$name"
+}
+# input_changes teacher|student: what options replace of the network's input, KEY=VALUE lines.
+input_changes() {
+  local -n all="$1_overrides"
+  printf '%s\n' "${all[@]}" | sed -n 's/^input\.//p'
+}
+
 # training_inputs teacher|student: --input for what these name, and for an objective or input that an option names.
 training_inputs() {
   local set sets key file
   sets="$(train_sets)" || exit 1
   for set in $sets $(data_sets | grep -x dev); do set_inputs "$1" "$set"; done
+  for set in $sets; do shards_input "$1" "$set"; done
   for key in objective input; do
     file="conf/${key}s/$(setting_of "$1" "$key").yaml"
     if [ -f "$file" ]; then config_inputs "$file"; fi
@@ -85,6 +100,11 @@ training_inputs() {
     config_inputs "$augmentation_config"
     printf -- '--input\n%s\n' "$data/noise/.done"
   fi
+}
+
+# shards_input teacher|student SET: --input for its shards, if they are read.
+shards_input() {
+  if [ "$reading" = shards ]; then printf -- '--input\n%s\n' "$data/$2/.done.shards_$(shards_name "$1")"; fi
 }
 
 # has_level FOLDER SET LEVEL: whether there are, or will be, such embeddings; those from elsewhere may lack some sets.

@@ -149,3 +149,45 @@ for set in $sets; do
       compute vad "${vad_name}_posteriors" "$set" "$vad_config" "scp:$data/$set/$vad_feats.scp" --vad-posteriors
   fi
 done
+
+# make_shards SET NAME [OPTION...]: an array of jobs makes <set>/shards/<name>.
+make_shards() {
+  local set="$1" name="$2" folder="$data/$1/shards/$2" file parts
+  shift 2
+  run rm -rf "$folder"
+  # shellcheck disable=SC2086
+  $data_cmd JOB=1:"$nj" "$data/log/make_shards_$name.$set.JOB.log" \
+    python3 pyscripts/make_shards.py --config conf/shards.yaml "$@" --part "JOB/$nj" "$data/$set" "$folder"
+  for file in inputs.scp index; do
+    parts=()
+    for ((job = 1; job <= nj; job++)); do
+      if [ "$file" = index ]; then parts+=("$folder/index.$job"); else parts+=("$folder/inputs.$job.scp"); fi
+    done
+    run merge_scripts "$folder/$file" "${parts[@]}"
+  done
+}
+# shards teacher|student SET...: of the sets that the network is trained on.
+shards() {
+  local network="$1" name config changes options=() inputs set
+  name="$(shards_name "$network")"
+  config="conf/inputs/$(setting_of "$network" input).yaml"
+  mapfile -t changes < <(input_changes "$network")
+  for set in "${changes[@]}"; do options+=(--set "$set"); done
+  shift
+  for set in "$@"; do
+    mapfile -t inputs < <(set_inputs "$network" "$set"; config_inputs "$config")
+    step "$data/$set/.done.shards_$name" "shards of $set, $name" "${inputs[@]}" --input conf/shards.yaml \
+      --scp "$data/$set/shards/$name/inputs.scp" --output "$data/$set/shards/$name/index" -- \
+      make_shards "$set" "$name" --input "$config" "${options[@]}"
+  done
+}
+if [ "$reading" = shards ]; then
+  sets="$(train_sets)"
+  others="$(distilled_sets)"
+  # shellcheck disable=SC2086
+  shards student $sets $others
+  if [ -z "$teacher_embeddings$teacher_nnet3$teacher_onnx" ] && [ "$(shards_name teacher)" != "$(shards_name student)" ]; then
+    # shellcheck disable=SC2086
+    shards teacher $sets
+  fi
+fi

@@ -18,7 +18,10 @@ mapfile -t pca_dim < <(flags_of "$backend_set" pca_dim)
 while read -r levels loss; do
   inputs=() options=() teachers=("$teacher_dir") folders=("$teacher_dir")
   if [ "$levels" != label ]; then
-    mapfile -t inputs < <(config_inputs "conf/losses/$loss.yaml"; for set in $unlabelled; do set_inputs student "$set"; done)
+    mapfile -t inputs < <(config_inputs "conf/losses/$loss.yaml"; for set in $unlabelled; do
+      set_inputs student "$set"
+      shards_input student "$set"
+    done)
     for set in $unlabelled; do options+=(--unlabelled-dir "$data/$set"); done
     options+=(--loss "conf/losses/$loss.yaml" "${pca_dim[@]}")
     mapfile -t names < <(named_teachers "$levels")

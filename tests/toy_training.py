@@ -48,7 +48,8 @@ def toy_config(**changes):
         "weight_decay": 0.01, "schedule": "one_cycle", "learning_rate": 0.01, "warmup": 0.2, "final_share": 0.01,
         "max_gradient_norm": 5.0, "precision": "float32", "average_epochs": 1, "dev_every": 0,
         "dev_utterances": 100, "dev_frames": 100, "patience": 0,
-        "fine_tuning": FineTuningConfig(0, 40, 0.001, None), "cache_gib": 1.0, "reader_workers": 0,
+        "fine_tuning": FineTuningConfig(0, 40, 0.001, None), "reading": "random", "window_gib": 1.0,
+        "cache_gib": 1.0, "reader_workers": 0,
         "checkpoint_minutes": 1e6,
     }  # fmt: skip
     return TrainingConfig(**{**values, **changes})

@@ -18,6 +18,7 @@ MOST_ROWS_IN_16_BITS = 8
 COLUMNS_AT_ONCE = 1 << 12
 # How many of the 256 codes lie between the percentiles 0 and 25, 25 and 75, 75 and 100, and the first of each.
 _STEPS, _FIRST = (64, 128, 63), (0, 64, 192)
+_MARK_OF_CM = b"\0BCM "
 _PER_UINT16 = np.float32(1.52590218966964e-05)  # 1 / 65535 as Kaldi writes it
 
 
@@ -48,6 +49,28 @@ def decompress_matrix(
             some = slice(first, first + COLUMNS_AT_ONCE)
             matrix[:, some] = np.take_along_axis(_decoded_values(percentiles[some]), codes[some], axis=1).T
         return matrix
+
+
+def decompress_rows(data: bytes, first: int, count: int) -> np.ndarray | None:
+    """Decodes some rows of a matrix as it stands in an archive, in a part of the time that all of them take.
+
+    Args:
+        data: the object, its mark included.
+        first: the first row that is wanted.
+        count: how many are; fewer where the matrix ends.
+
+    Returns:
+        float32 (rows, columns); None of what is no sound matrix of the kind "CM", which ``read_object`` reads.
+    """
+    if not data.startswith(_MARK_OF_CM) or len(data) < len(_MARK_OF_CM) + HEADER.size:
+        return None
+    least, span, rows, columns = HEADER.unpack_from(data, len(_MARK_OF_CM))
+    start = len(_MARK_OF_CM) + HEADER.size
+    if min(rows, columns) < 1 or len(data) != start + columns * (8 + rows):
+        return None
+    codes = np.frombuffer(data, np.uint8, offset=start + 8 * columns).reshape(columns, rows)[:, first : first + count]
+    body = data[start : start + 8 * columns] + codes.tobytes()
+    return decompress_matrix("CM", least, span, codes.shape[1], columns, body)
 
 
 def _from_uint16(codes: np.ndarray, least: np.float32, span: np.float32) -> np.ndarray:

@@ -79,7 +79,9 @@ class TrainingConfig:
     dev_frames: int = limits(15)  # of each of them, at most
     patience: int = limits(0)  # evaluations without improvement that end the training; 0: none do
     fine_tuning: FineTuningConfig
-    cache_gib: float = limits(0.0)  # features kept in memory, at most; what is over is read again
+    reading: str = choices("random", "shards")  # each utterance by itself, or archives from end to end (.shards)
+    window_gib: float = limits(0.001)  # shards: memory that the system has for those that are read
+    cache_gib: float = limits(0.0)  # random: features kept in memory, at most; what is over is read again
     reader_workers: int = limits(0)  # processes that read chunks where the features do not fit the cache
     checkpoint_minutes: float = limits(0.0)  # between checkpoints; there is one after each epoch too
 

@@ -1,8 +1,8 @@
 """What a network reads of utterances, whole or in chunks of equal length."""
 
 import logging
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -16,15 +16,22 @@ from xvkd.training import ranks
 from xvkd.training.checkpoint import checksum
 from xvkd.training.sampling import Batch, ChunkSampler
 
+# What a reader knows utterances by.
+Name = TypeVar("Name", contravariant=True)
 
-class Reader(Protocol):
+
+class ChunkReader(Protocol[Name]):
+    """Gives chunks of utterances."""
+
+    def chunk(self, utterance: Name, length: int, offset: float, seed: int) -> np.ndarray: ...
+
+
+class Reader(ChunkReader[str], Protocol):
     """Gives the input of utterances: from their features, or, degraded, from their audio (training/augmented.py)."""
 
     def __contains__(self, utterance: object) -> bool: ...
 
     def __getitem__(self, utterance: str) -> np.ndarray: ...
-
-    def chunk(self, utterance: str, length: int, offset: float, seed: int) -> np.ndarray: ...
 
 
 class UtteranceReader:
@@ -100,16 +107,18 @@ class ChunkDataset(Dataset):
     """Makes this rank's part of a batch of chunks of equal length.
 
     Args:
-        reader: gives the utterances.
-        utterances: ids; a batch names them by index.
+        reader: gives the utterances; one that reads ahead has a method for that (:mod:`.shards`).
+        utterances: what it knows them by; a batch names them by index.
         chunk_frames: length of a chunk; a shorter utterance is repeated until it is long enough.
     """
 
-    def __init__(self, reader: Reader, utterances: Sequence[str], chunk_frames: int) -> None:
+    def __init__(self, reader: ChunkReader, utterances: Sequence, chunk_frames: int) -> None:
         self._reader, self._utterances, self._length = reader, utterances, chunk_frames
 
     def __getitem__(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         """float32 (part, chunk_frames, dim), and int64 (batch,) indices of the utterances of the whole batch."""
+        if batch.ahead:
+            self._reader.read_ahead(batch.ahead)
         own = (values[batch.part] for values in (batch.utterances, batch.offsets, batch.seeds))
         rows = zip(*own, strict=True)
         chunks = [self._reader.chunk(self._utterances[row], self._length, *random) for row, *random in rows]
@@ -145,7 +154,20 @@ def usable_utterances(
     own = utterances[ranks.part(len(utterances))]
     inputs = ((utterance, reader[utterance]) for utterance in own if utterance in reader)
     sums = {utt: checksum(frames) if len(frames) >= min_frames else None for utt, frames in inputs if len(frames)}
-    found = ranks.union(sums)
+    return long_enough(ranks.union(sums), where, min_frames)
+
+
+def long_enough(found: Mapping[str, int | None], where: str, min_frames: int) -> dict[str, int]:
+    """Utterances with their checksums, less those of too few frames, which are logged.
+
+    Args:
+        found: utterances with a frame or more; None for one of fewer than ``min_frames``.
+        where: their data directories, for messages.
+        min_frames: as it was asked for.
+
+    Raises:
+        UserError: none is left.
+    """
     if not found:
         raise UserError(f"{where}: no utterance has a voiced frame; check its features and VAD")
     usable = {utterance: number for utterance, number in found.items() if number is not None}

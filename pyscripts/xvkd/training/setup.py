@@ -28,11 +28,12 @@ from xvkd.training.augmented import AugmentingReader, noise_fingerprint
 from xvkd.training.checkpoint import fingerprint
 from xvkd.training.classification import SpeakerClassification, make_classifier, save_classifier
 from xvkd.training.config import check_chunks, load_model_config, load_objective
-from xvkd.training.data import ChunkDataset, Reader, UtteranceReader, usable_utterances
+from xvkd.training.data import ChunkDataset, Reader, UtteranceReader, long_enough, usable_utterances
 from xvkd.training.development import DevelopmentSet
 from xvkd.training.initial import read_initial
 from xvkd.training.objective import Objective
-from xvkd.training.sampling import Pool
+from xvkd.training.sampling import Pool, Shards
+from xvkd.training.shards import ShardReader, shard_settings
 from xvkd.training.trainer import Trainer
 
 _GIB = 2**30
@@ -97,14 +98,23 @@ class TrainingSetup:
                 f"{', '.join(unlabelled)}; set it to utterances"
             )
         self._online: dict[str, Any] = {}
-        cache = self.config.training.cache_gib * _GIB / ranks.ranks_here()
-        clean = UtteranceReader(data_dirs, self.input, cache)
-        self._reader: Reader = clean
-        if args.augmentation or args.noise:
-            self._reader = self._augmenting(args.augmentation, args.noise, clean, data_dirs, utt2spk)
-        self._checksums = usable_utterances(
-            self._reader, list(utt2spk), where, max(self.config.training.min_frames, 1)
-        )  # fmt: skip
+        least = max(self.config.training.min_frames, 1)
+        self._shards: ShardReader | None = None
+        if self.config.training.reading == "shards":
+            if args.augmentation or args.noise:
+                raise UserError(
+                    f"{args.config}: training.reading: shards have no audio to augment on the fly; set it to random, "
+                    "or train on copies (--augmentation copies)"
+                )
+            self._shards = ShardReader(data_dirs, shard_settings(self.input, self.features, self.vad))
+            self._checksums = long_enough(self._shards.checksums_of(utt2spk, least), where, least)
+        else:
+            cache = self.config.training.cache_gib * _GIB / ranks.ranks_here()
+            clean = UtteranceReader(data_dirs, self.input, cache)
+            self._reader: Reader = clean
+            if args.augmentation or args.noise:
+                self._reader = self._augmenting(args.augmentation, args.noise, clean, data_dirs, utt2spk)
+            self._checksums = usable_utterances(self._reader, list(utt2spk), where, least)
         self.utterances = self._of_frequent_speakers(utt2spk, unknown, where)
         self.copies = _originals(data_dirs)
         self._development = self._read_development(args.dev_dir)
@@ -253,7 +263,12 @@ class TrainingSetup:
             identity: what else, beside configuration, features and speakers, tells this run from others;
                 a checkpoint of another one is not resumed.
         """
-        pool = Pool(self.utterances, self.speakers, self.copies)
+        names: Sequence = self.utterances
+        shards = None
+        if self._shards:
+            names = np.array(list(self._shards.rows(self.utterances).values()))
+            shards = Shards(self._shards.shards.of[names], self._shards.shards.sizes)
+        pool = Pool(self.utterances, self.speakers, self.copies, shards)
         if len(pool) < len(self.utterances):
             logging.info("%d of the utterances are copies", len(self.utterances) - len(pool))
         key = fingerprint(
@@ -263,7 +278,7 @@ class TrainingSetup:
             self._development.checksums() if self._development else None,
         )  # fmt: skip
         Trainer(
-            task, partial(ChunkDataset, self._reader, self.utterances), pool, self.config.training, self.folder,
+            task, partial(ChunkDataset, self._shards or self._reader, names), pool, self.config.training, self.folder,
             self.seed, key, self._about(), self._development,
         ).run()  # fmt: skip
 

@@ -312,7 +312,9 @@ def _phases(config: TrainingConfig, pool: Pool, seed: int) -> list[_Phase]:
 
     def phase(name: str, epochs: int, chunk_frames: int, learning_rate: float) -> _Phase:
         batch_size = max(2, round(config.batch_size * config.chunk_frames / chunk_frames))
-        sampler = ChunkSampler(pool, config.chunks_per_utterance, batch_size, config.balance, seed)
+        sampler = ChunkSampler(
+            pool, config.chunks_per_utterance, batch_size, config.balance, seed, config.window_gib * 2**30
+        )
         return _Phase(name, epochs, chunk_frames, learning_rate, sampler)
 
     tuning = config.fine_tuning
