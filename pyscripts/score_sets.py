@@ -28,9 +28,10 @@ from xvkd.evaluation.pairing import Embeddings, Pairing, read_pairings
 from xvkd.evaluation.report import EvaluationConfig
 from xvkd.evaluation.scatter import Scatter, generalisation, normalisation, session_labels
 from xvkd.evaluation.system import SystemReport
-from xvkd.kaldi.archives import read_vectors
 from xvkd.kaldi.datadir import DataDir
 from xvkd.kaldi.files import atomic_write
+from xvkd.kaldi.specifiers import RSpecifier
+from xvkd.kaldi.stored import open_vectors
 from xvkd.kaldi.trials import Trials, read_enrolments, read_trials, write_scores
 
 
@@ -67,7 +68,8 @@ def main() -> None:
         raise UserError(f"{args.config}: scorings with AS-norm need --cohort; give it, or leave them out")
     cohort = seen = None
     if args.cohort:
-        utterances, vectors = read_vectors(args.embeddings / Path(args.cohort).name / f"{args.level}.scp")
+        script = args.embeddings / Path(args.cohort).name / f"{args.level}.scp"
+        utterances, vectors = open_vectors(RSpecifier("scp", str(script)))
         speakers, sessions = labels(DataDir(args.cohort), utterances)
         if normalises:
             cohort = Cohort.of(options.cohort, options.cohort_top, vectors, speakers)

@@ -16,8 +16,8 @@ import numpy as np
 from xvkd import cli
 from xvkd.backend.backend import Backend, BackendConfig
 from xvkd.errors import UserError
-from xvkd.kaldi.archives import load_vectors
 from xvkd.kaldi.specifiers import RSpecifier, rspecifier
+from xvkd.kaldi.stored import StoredVectors, join, open_vectors
 from xvkd.kaldi.tables import read_table
 
 KEYS = ("lda_dim", "pca_dim", "total_covariance_factor", "num_em_iters")
@@ -45,17 +45,17 @@ def main() -> None:
         sizes = [vectors.shape[1] for vectors, _ in loaded]
         if sizes[-1] != sizes[0]:
             raise UserError(f"{given}: {sizes[-1]} dimensions, but {args.vectors} has {sizes[0]}; give one level's")
-    vectors = np.concatenate([vectors for vectors, _ in loaded])
     speakers = np.unique(np.concatenate([speakers for _, speakers in loaded]), return_inverse=True)[1]
+    vectors = join([vectors for vectors, _ in loaded])
     try:
         Backend.train(vectors, speakers, **options).save(args.folder)
     except UserError as error:
         raise UserError(f"{args.vectors}: {error}") from None
 
 
-def labelled(given: RSpecifier, table: Path, allow_pipes: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Embeddings (utterances, dim) and the speaker of each."""
-    utterances, vectors = load_vectors(given, allow_pipes)
+def labelled(given: RSpecifier, table: Path, allow_pipes: bool) -> tuple[np.ndarray | StoredVectors, np.ndarray]:
+    """Embeddings (utterances, dim), which stay on disk if they are many, and the speaker of each."""
+    utterances, vectors = open_vectors(given, allow_pipes)
     utt2spk = read_table(table)
     unknown = [utterance for utterance in utterances if utterance not in utt2spk]
     if unknown:

@@ -6,10 +6,12 @@ from pathlib import Path
 import numpy as np
 
 from xvkd.backend.plda import Plda
+from xvkd.backend.statistics import ROWS_AT_ONCE, mean_of
 from xvkd.backend.transforms import apply_affine, estimate_lda, length_normalise
 from xvkd.errors import UserError
 from xvkd.kaldi.archives import read_matrix, read_vector, write_matrix, write_vector
 from xvkd.kaldi.plda_format import read_plda, write_plda
+from xvkd.kaldi.stored import Vectors
 from xvkd.schema import choices, limits
 
 SCORINGS = ("cosine", "lda_cosine", "plda")
@@ -85,13 +87,13 @@ class Backend:
 
     @classmethod
     def train(
-        cls, vectors: np.ndarray, speakers: np.ndarray, lda_dim: int, pca_dim: int | None,
+        cls, vectors: Vectors, speakers: np.ndarray, lda_dim: int, pca_dim: int | None,
         total_covariance_factor: float, num_em_iters: int,
     ) -> "Backend":  # fmt: skip
         """Trains mean, LDA and PLDA on labelled embeddings.
 
         Args:
-            vectors: (N, D) embeddings.
+            vectors: (N, D) embeddings, in memory or on disk.
             speakers: (N,) integer speaker labels.
             lda_dim: dimensions after LDA, capped by what the data can give.
             pca_dim: principal directions that LDA sees at most; None is all of them.
@@ -101,12 +103,16 @@ class Backend:
         Raises:
             UserError: too few speakers or utterances, NaN or infinity.
         """
-        mean = vectors.mean(axis=0, dtype=np.float64).astype(np.float32)
+        mean = mean_of(vectors).astype(np.float32)
         transform = estimate_lda(vectors, speakers, lda_dim, total_covariance_factor, pca_dim)
         # The file's transform applies after the mean is subtracted.
         transform = _move_offset(transform, mean).astype(np.float32)
         affine = _move_offset(transform, -mean)
-        plda = Plda.train(length_normalise(apply_affine(affine, vectors)), speakers, num_em_iters)
+        projected = np.empty((len(vectors), len(affine)))
+        for start in range(0, len(vectors), ROWS_AT_ONCE):
+            block = slice(start, start + ROWS_AT_ONCE)
+            projected[block] = length_normalise(apply_affine(affine, vectors[block]))
+        plda = Plda.train(projected, speakers, num_em_iters)
         return cls(mean, transform, plda)
 
     def save(self, folder: str | Path) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 from xvkd.backend.scoring import Scorer
 from xvkd.backend.statistics import group_means
 from xvkd.errors import UserError
+from xvkd.kaldi.stored import Vectors
 
 # Cohort scores that are in memory together.
 CELLS = 1 << 21
@@ -33,7 +34,7 @@ class Cohort:
     top: int
 
     @classmethod
-    def of(cls, kind: str, top: int, embeddings: np.ndarray, speakers: np.ndarray) -> "Cohort":
+    def of(cls, kind: str, top: int, embeddings: Vectors, speakers: np.ndarray) -> "Cohort":
         """A cohort of labelled utterances.
 
         Args:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from xvkd.errors import UserError
+from xvkd.kaldi.stored import Vectors
 
 ROWS_AT_ONCE = 1 << 14
 # A standard deviation of this share of the largest, or of the dimension's own mean, is rounding.
@@ -27,7 +28,7 @@ class SpeakerStatistics:
     within_scatter: np.ndarray
 
     @classmethod
-    def collect(cls, vectors: np.ndarray, speakers: np.ndarray) -> "SpeakerStatistics":
+    def collect(cls, vectors: Vectors, speakers: np.ndarray) -> "SpeakerStatistics":
         """Gathers the statistics.
 
         Args:
@@ -73,7 +74,7 @@ class SpeakerStatistics:
         return centred.T @ centred
 
 
-def group_means(vectors: np.ndarray, members: np.ndarray, counts: np.ndarray) -> np.ndarray:
+def group_means(vectors: Vectors, members: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """The means of groups of vectors, in bounded memory.
 
     Args:
@@ -93,9 +94,18 @@ def group_means(vectors: np.ndarray, members: np.ndarray, counts: np.ndarray) ->
     return means / counts[:, None]
 
 
-def mean_and_covariance(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def mean_of(vectors: Vectors) -> np.ndarray:
+    """The mean (D,) of vectors (N, D), float64, in bounded memory: row after row, whatever the blocks."""
+    total = np.zeros((1, vectors.shape[1]))
+    for start in range(0, len(vectors), ROWS_AT_ONCE):
+        block = vectors[start : start + ROWS_AT_ONCE].astype(np.float64)
+        total = np.add.reduce(np.concatenate([total, block]), axis=0, keepdims=True)
+    return total[0] / len(vectors)
+
+
+def mean_and_covariance(vectors: Vectors) -> tuple[np.ndarray, np.ndarray]:
     """The mean (D,) and covariance (D, D) of vectors (N, D), float64, in bounded memory."""
-    mean = vectors.mean(axis=0, dtype=np.float64)
+    mean = mean_of(vectors)
     if not np.isfinite(mean).all():
         raise UserError("back end: embeddings with NaN or infinity; compute them again")
     covariance = np.zeros((len(mean),) * 2)

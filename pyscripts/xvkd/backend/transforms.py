@@ -6,6 +6,7 @@ import numpy as np
 
 from xvkd.backend.statistics import ROWS_AT_ONCE, SpeakerStatistics, mean_and_covariance
 from xvkd.errors import UserError
+from xvkd.kaldi.stored import Vectors
 
 # Within-speaker variances below this share of the largest one are raised to it; Kaldi's
 # --covariance-floor of ivector-compute-lda.
@@ -16,7 +17,7 @@ RANK_TOLERANCE = 1e-5
 
 
 def estimate_lda(
-    vectors: np.ndarray, speakers: np.ndarray, dim: int, total_covariance_factor: float, pca_dim: int | None
+    vectors: Vectors, speakers: np.ndarray, dim: int, total_covariance_factor: float, pca_dim: int | None
 ) -> np.ndarray:
     """Estimates LDA as Kaldi's ``ivector-compute-lda``, in the space that the vectors fill.
 
@@ -74,7 +75,7 @@ def estimate_lda(
     return np.column_stack([linear, -linear @ statistics.mean])
 
 
-def estimate_pca(vectors: np.ndarray, dim: int) -> np.ndarray:
+def estimate_pca(vectors: Vectors, dim: int) -> np.ndarray:
     """Estimates a PCA with whitening: the principal directions, each with unit variance.
 
     Args:

@@ -132,7 +132,7 @@ class Assembly:
             networks = {number: Frozen(teacher) for number, teacher in self._networks.items()}
             source = Looped(networks, self._levels, targets, posteriors, self._output_level)
         else:
-            scored = self._embeddings[self._vectors.index(self._output_level)] if self._output_level else None
+            scored = self._embeddings[self._vectors.index(self._output_level)][:] if self._output_level else None
             source = Dumped(targets, self._rows, posteriors, scored)
         return Distillation(network, source, targets.blocks, loss, self._sequences(network), classifier, labels)
 

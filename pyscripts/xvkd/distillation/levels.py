@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from xvkd.errors import UserError
-from xvkd.kaldi.archives import read_vectors
+from xvkd.kaldi.stored import MappedVectors, Vectors, join, select_vectors
 from xvkd.nets.network import SEQUENCE
 
 
@@ -73,7 +73,7 @@ def level_names(folder: str | Path) -> list[str]:
     return [stem for stem in stems if not set(stem) & set(".+: ")]
 
 
-def read_levels(folders: Sequence[str | Path], levels: Sequence[str]) -> tuple[list[str], list[np.ndarray]]:
+def read_levels(folders: Sequence[str | Path], levels: Sequence[str]) -> tuple[list[str], list[Vectors]]:
     """Reads the embeddings of several levels of one teacher.
 
     Args:
@@ -82,27 +82,27 @@ def read_levels(folders: Sequence[str | Path], levels: Sequence[str]) -> tuple[l
 
     Returns:
         the utterances that the first level has, set by set in its order, and for each level a float32
-        (utterances, size) array in that order.
+        (utterances, size) array in that order, which stays on disk if it is large.
 
     Raises:
         UserError: a level is not there, or misses utterances, or sets differ in a level's size.
     """
     names: list[str] = []
-    parts: list[list[np.ndarray]] = [[] for _ in levels]
+    parts: list[list[Vectors]] = [[] for _ in levels]
     for folder in map(Path, folders):
         utterances: list[str] | None = None  # of the first level, which the others follow
         for level, found in zip(levels, parts, strict=True):
             if not (folder / f"{level}.scp").exists():
                 known = ", ".join(level_names(folder)) or "none; run stage 5"
                 raise UserError(f"{folder}: no level '{level}' (there are: {known})")
-            utterances, vectors = read_vectors(folder / f"{level}.scp", utterances)
+            utterances, vectors = select_vectors(folder / f"{level}.scp", utterances)
             if found and vectors.shape[1] != found[0].shape[1]:
                 raise UserError(
                     f"{folder}: level '{level}' has {vectors.shape[1]} dimensions, {found[0].shape[1]} in {folders[0]}"
                 )
             found.append(vectors)
         names += utterances or []
-    return names, [np.concatenate(found) for found in parts]
+    return names, [join(found) for found in parts]
 
 
 class Embeddings:
@@ -118,7 +118,7 @@ class Embeddings:
 
     def __init__(self, levels: Sequence[Level], folders: Sequence[Sequence[Path]]) -> None:
         self._rows: list[dict[str, int]] = []  # of each teacher
-        self._arrays: dict[Level, tuple[int, np.ndarray]] = {}
+        self._arrays: dict[Level, tuple[int, Vectors]] = {}
         for number, teacher in enumerate(sorted({level.teacher for level in levels})):
             own = [level for level in levels if level.teacher == teacher]
             names, arrays = read_levels(folders[teacher], [level.name for level in own])
@@ -129,8 +129,10 @@ class Embeddings:
         """Whether all teachers have embeddings of an utterance."""
         return all(utterance in rows for rows in self._rows)
 
-    def take(self, level: Level, utterances: Sequence[str]) -> np.ndarray:
+    def take(self, level: Level, utterances: Sequence[str]) -> Vectors:
         """A level of some utterances, float32 (utterances, size)."""
         number, array = self._arrays[level]
-        rows = self._rows[number]
-        return array[[rows[utterance] for utterance in utterances]]
+        rows = np.array([self._rows[number][utterance] for utterance in utterances], int)
+        if np.array_equal(rows, np.arange(len(array))):
+            return array
+        return array[rows] if isinstance(array, np.ndarray) else MappedVectors(array, rows)

@@ -6,13 +6,15 @@ gives vectors in the teacher's own space. With one (PCA, or LDA from the speaker
 gives the projected vectors themselves.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from xvkd.backend.statistics import is_constant
+from xvkd.backend.statistics import ROWS_AT_ONCE, is_constant, mean_of
 from xvkd.backend.transforms import apply_affine, estimate_lda, estimate_pca, length_normalise
 from xvkd.distillation.config import LossConfig
+from xvkd.kaldi.stored import MappedVectors, Vectors
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,19 +35,21 @@ class TargetMap:
 
     @classmethod
     def estimate(
-        cls, embeddings: np.ndarray, speakers: np.ndarray, config: LossConfig, pca_dim: int
+        cls, embeddings: Vectors, speakers: np.ndarray, config: LossConfig, pca_dim: int
     ) -> "TargetMap":
-        """Estimates it from embeddings, float64 (utterances, size); the rest as :func:`make_targets`."""
-        mean, deviation = embeddings.mean(axis=0), embeddings.std(axis=0)
-        plain = cls(mean, deviation, None, False)
+        """Estimates it from embeddings, (utterances, size); the rest as :func:`make_targets`."""
+        mean = mean_of(embeddings)
+        squares = MappedVectors(embeddings, np.arange(len(embeddings)), lambda rows: (rows - mean) ** 2)
+        plain = cls(mean, np.sqrt(mean_of(squares)), None, False)
         projection = None
         if config.projection == "lda":
-            known = speakers >= 0
-            values = plain.normalise(embeddings[known])
+            known = np.flatnonzero(speakers >= 0)
+            values = MappedVectors(embeddings, known, plain.normalise)
             projection = estimate_lda(values, speakers[known], config.projection_dim, 0.0, pca_dim)
         elif config.projection == "pca":
-            projection = estimate_pca(plain.normalise(embeddings), config.projection_dim)
-        return cls(mean, deviation, projection, config.length_normalise)
+            values = MappedVectors(embeddings, np.arange(len(embeddings)), plain.normalise)
+            projection = estimate_pca(values, config.projection_dim)
+        return cls(mean, plain.deviation, projection, config.length_normalise)
 
     @property
     def divisor(self) -> np.ndarray:
@@ -59,7 +63,7 @@ class TargetMap:
 
     def normalise(self, embeddings: np.ndarray) -> np.ndarray:
         """(N, size) -> the same, each dimension with mean 0 and variance 1."""
-        return (embeddings - self.mean) / self.divisor
+        return (embeddings.astype(np.float64) - self.mean) / self.divisor
 
     def __call__(self, embeddings: np.ndarray) -> np.ndarray:
         """float64 (N, size) -> float64 (N, dim)."""
@@ -113,7 +117,7 @@ class Targets:
 
 
 def make_targets(
-    levels: list[str], embeddings: list[np.ndarray], speakers: np.ndarray, config: LossConfig, pca_dim: int
+    levels: list[str], embeddings: list[Vectors], speakers: np.ndarray, config: LossConfig, pca_dim: int
 ) -> Targets:
     """Makes the targets of a student.
 
@@ -126,13 +130,35 @@ def make_targets(
     """
     maps, parts = [], []
     for group in [embeddings] if config.joint else [[part] for part in embeddings]:
-        joined = np.concatenate(group, axis=1).astype(np.float64)
+        joined = _side_by_side(group)
         maps.append(TargetMap.estimate(joined, speakers, config, pca_dim))
-        parts.append(maps[-1](joined).astype(np.float32))
-    values = np.concatenate(parts, axis=1)
+        parts.append(_in_blocks(maps[-1], joined))
+    values = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
     if config.joint and config.projection != "none":
         blocks = [(values.shape[1], config.level_weights["default"])]  # a projection mixes the levels
     else:
         of_levels = embeddings if config.joint else parts
         blocks = [(part.shape[1], config.weight_of(level)) for level, part in zip(levels, of_levels, strict=True)]
     return Targets(values, blocks, maps)
+
+
+def _side_by_side(group: Sequence[Vectors]) -> Vectors:
+    """Levels (utterances, size) each as one of all their dimensions; nothing is read yet."""
+    if len(group) == 1:
+        return group[0]
+    rows = np.arange(len(group[0]))
+    return MappedVectors(
+        rows[:, None], rows, lambda chosen: np.concatenate([part[chosen[:, 0]] for part in group], axis=1),
+        sum(part.shape[1] for part in group),
+    )  # fmt: skip
+
+
+def _in_blocks(target_map: TargetMap, embeddings: Vectors) -> np.ndarray:
+    """float32 (utterances, dim): the targets of embeddings, in little more memory than they take."""
+    values = np.empty((0, 0), np.float32)
+    for start in range(0, len(embeddings), ROWS_AT_ONCE):
+        block = target_map(embeddings[start : start + ROWS_AT_ONCE])
+        if not start:
+            values = np.empty((len(embeddings), block.shape[1]), np.float32)
+        values[start : start + len(block)] = block
+    return values

@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from xvkd.backend.statistics import ROWS_AT_ONCE, is_constant
+from xvkd.backend.statistics import ROWS_AT_ONCE, is_constant, mean_of
 from xvkd.evaluation.bootstrap import draw_speakers, interval
 from xvkd.evaluation.report import EvaluationConfig
+from xvkd.kaldi.stored import Vectors
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +37,7 @@ class Scatter:
 
     @classmethod
     def collect(
-        cls, vectors: np.ndarray, speakers: np.ndarray, sessions: np.ndarray | None, mean: np.ndarray,
+        cls, vectors: Vectors, speakers: np.ndarray, sessions: np.ndarray | None, mean: np.ndarray,
         scale: np.ndarray,
     ) -> "Scatter":  # fmt: skip
         """Gathers embeddings after ``(vectors - mean) * scale``, speaker by speaker.
@@ -115,12 +116,12 @@ def session_labels(utterances: Sequence[str], speakers: np.ndarray, utt2session:
     return sessions if known else None
 
 
-def normalisation(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def normalisation(vectors: Vectors) -> tuple[np.ndarray, np.ndarray]:
     """The mean (D,) and the inverse of the standard deviation (D,) of vectors (N, D), in bounded memory.
 
     They are those that make targets of the training set; a dimension that never varies has 0 for an inverse.
     """
-    mean = vectors.mean(axis=0, dtype=np.float64)
+    mean = mean_of(vectors)
     squares = np.zeros(len(mean))
     for start in range(0, len(vectors), ROWS_AT_ONCE):
         squares += ((vectors[start : start + ROWS_AT_ONCE] - mean) ** 2).sum(axis=0)
