@@ -1,7 +1,7 @@
 """Stand-ins of VoxCeleb's size for benchmarks/scale.py: tables, archives, embeddings and trials, without its speech."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -45,7 +45,7 @@ def write_lines(path: Path, lines: Iterator[str]) -> None:
 
 
 def write_tables(folder: Path, utterances: list[str], speakers: list[str]) -> None:
-    """utt2spk and spk2utt-free Kaldi tables that both kinds of data directories have."""
+    """utt2spk and spk2gender."""
     write_lines(folder / "utt2spk", (f"{u} {s}\n" for u, s in zip(utterances, speakers, strict=True)))
     write_lines(folder / "spk2gender", (f"{s} {'mf'[n % 2]}\n" for n, s in enumerate(sorted(set(speakers)))))
 
@@ -63,6 +63,7 @@ class Recordings:
         folder.mkdir(parents=True, exist_ok=True)
         self.paths: list[Path] = []
         self.matrices: list[bytes] = []
+        self.plain: list[bytes] = []
         self.marks: list[bytes] = []
         self.frames: list[int] = []
         for number in range(RECORDINGS):
@@ -75,6 +76,7 @@ class Recordings:
             voiced = (rng.random(len(matrix)) < 0.8).astype(np.float32)
             self.paths.append(path)
             self.matrices.append(b"\0B" + binary_object(matrix, compress=True))
+            self.plain.append(b"\0B" + binary_object(matrix))
             self.marks.append(b"\0B" + binary_object(voiced))
             self.frames.append(len(matrix))
 
@@ -83,7 +85,9 @@ class Recordings:
         return utterance * 7919 % RECORDINGS
 
 
-def write_archives(folder: Path, name: str, utterances: list[str], items: list[bytes], place, archives: int) -> None:
+def write_archives(
+    folder: Path, name: str, utterances: list[str], items: list[bytes], place: Callable[[int], int], archives: int
+) -> None:
     """``<name>.JOB.ark`` and ``<name>.scp``, an object for each utterance, as an array of jobs writes them."""
     folder.mkdir(parents=True, exist_ok=True)
     lines = []

@@ -14,6 +14,7 @@ from xvkd.kaldi.archives import MatrixReader
 from xvkd.kaldi.datadir import DataDir
 from xvkd.nets.models import TEACHERS
 from xvkd.training import ranks
+from xvkd.training import shards as shards_module
 from xvkd.training.config import load_model_config
 from xvkd.training.data import ChunkDataset, UtteranceReader, chunk_loader
 from xvkd.training.sampling import ChunkSampler, Pool, Shards
@@ -22,6 +23,11 @@ from xvkd.training.shards import INDEX, SCRIPT, ShardConfig, ShardReader, shard_
 
 READS = InputConfig("mfcc", "vad", 300, 100, center=True, norm_vars=False, voiced_only=True)
 LENGTH = 20
+
+
+@pytest.fixture(autouse=True)
+def several_jobs_share_a_small_set(monkeypatch):
+    monkeypatch.setattr(shards_module, "_UTTERANCES_AT_ONCE", 4)
 
 
 def merge(folder, jobs):

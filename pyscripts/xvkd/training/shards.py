@@ -90,14 +90,14 @@ def write_shards(
     mine = [name for place, name in enumerate(there) if place // _UTTERANCES_AT_ONCE % jobs == job - 1]
     sample = mine[:: max(1, len(mine) // _SAMPLE)]
     size = sum(len(_record(name, reader[name], config.compress)[0]) for name in sample) / max(len(sample), 1)
-    count = max(1, int(np.ceil(size * _HEADROOM * len(mine) / (config.size_mib * 2**20))))
+    count = int(np.ceil(size * _HEADROOM * len(mine) / (config.size_mib * 2**20)))
     if count > _MOST_SHARDS:
         raise UserError(
             f"{folder}: {count} shards of {config.size_mib} MiB in one part, more than {_MOST_SHARDS}: share them out "
             "among more jobs (--nj), or make them larger (size_mib)"
         )
     rng = np.random.default_rng([config.seed, job, jobs])
-    turns = [rng.permutation(count) for _ in range(-(-len(mine) // count))]
+    turns = [rng.permutation(count) for _ in range(-(-len(mine) // max(count, 1)))]
     shard_of = np.concatenate([*turns, np.empty(0, int)]).tolist()
     progress = Progress(len(mine), "utterances")
     script, index = [], []
