@@ -179,8 +179,8 @@ def frame_steps(stand_in: StandIn) -> Iterator[Step]:
     yield Step("3", "VAD", vad, [work / "v.ark"], 4, True)
     recipe = ["./run.sh", "--preset", "tiny", "--corpus", "scale", "--train-dir", folder / "features/train",
               "--nj", "2", "--eval-dir", folder / "features/eval", "--data-root", work / "data", "--exp-root",
-              work / "exp", "--noisy-sets", "", "--durations", "", "--teacher-set", "training.epochs=1 training.cache_gib=0",
-              "--student-set", "training.epochs=1"]
+              work / "exp", "--noisy-sets", "", "--durations", "", "--student-set", "training.epochs=1",
+              "--teacher-set", "training.epochs=1 training.cache_gib=0"]
     yield Step("1", "", [*recipe, "--stage", "1", "--stop-stage", "1"], [], 1, True)
     three = ["--stage", "3", "--stop-stage", "3"]
     yield Step("3", "features as given: scripts, checks", [*recipe, *three], [], 1, True)

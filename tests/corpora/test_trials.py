@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from xvkd.corpora import trials
 from xvkd.corpora.trials import TrialConfig, Utterance, multi_trials, single_trials
 from xvkd.errors import UserError
 
@@ -181,3 +182,23 @@ def test_multi_trials_never_test_on_what_was_enrolled(drawn, enrol_utterances):
 def test_a_set_without_trials_of_both_kinds_is_told(make, utterances):
     with pytest.raises(UserError, match=r"\d+ target and \d+ non-target trials: at least one of each is needed"):
         make(utterances, ALL)
+
+
+def test_of_very_many_utterances_pairs_are_drawn(monkeypatch):
+    """Not all pairs are looked at, which would take memory by their square; those that are drawn are as wanted."""
+    utterances = [
+        Utterance(f"s{n % 40:02d}-{n:04d}", f"s{n % 40:02d}", str(n // 200), "mf"[n % 2]) for n in range(400)
+    ]
+    known = {utterance.id: utterance for utterance in utterances}
+    config = TrialConfig(500, 3, 0)
+    looked_at = single_trials(utterances, config), multi_trials(utterances, config)
+    monkeypatch.setattr(trials, "MOST_PAIRS", 10)
+    drawn = single_trials(utterances, config), multi_trials(utterances, config)
+    for one, other in zip(looked_at, drawn, strict=True):
+        assert [t for t in one.trials if t[2]] == [t for t in other.trials if t[2]]
+        nontargets = [(enrol, test) for enrol, test, target in other.trials if not target]
+        assert len(nontargets) == len(set(nontargets)) == 500 and nontargets == sorted(nontargets)
+        for enrol, test in nontargets:
+            one_side = known[enrol if other.enrolments is None else other.enrolments[enrol][0]]
+            assert one_side.speaker != known[test].speaker and one_side.gender == known[test].gender
+

@@ -1,13 +1,17 @@
 """Trial lists in Kaldi's format, ``enrolment test target|nontarget``."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from xvkd.config import limits
 from xvkd.errors import UserError
+
+# Pairs of utterances that are looked at one by one: more would take gigabytes.
+MOST_PAIRS = 1 << 26
+MOST_DRAWS = 100
 
 
 @dataclass
@@ -60,9 +64,11 @@ def single_trials(utterances: Sequence[Utterance], config: TrialConfig) -> Trial
     ]
     speaker = _indices([utterance.speaker for utterance in ordered])
     gender = _indices([utterance.gender for utterance in ordered])
-    first, second = np.triu_indices(len(ordered), k=1)
-    impostor = (speaker[first] != speaker[second]) & (gender[first] == gender[second])
-    first, second = _random_part(first[impostor], second[impostor], config, stream=0)
+
+    def impostors(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        return (first < second) & (speaker[first] != speaker[second]) & (gender[first] == gender[second])
+
+    first, second = _some_pairs(len(ordered), len(ordered), impostors, config, stream=0)
     nontargets = [(ordered[a].id, ordered[b].id, False) for a, b in zip(first, second, strict=True)]
     return TrialList(_checked(targets, nontargets), None)
 
@@ -93,13 +99,14 @@ def multi_trials(utterances: Sequence[Utterance], config: TrialConfig) -> TrialL
             tests += left
     targets = [(utterance.speaker, utterance.id, True) for utterance in tests]
     models = list(enrolments)
-    model, test = (grid.ravel() for grid in np.indices((len(models), len(tests))))
     of_model = _indices([*models, *(utterance.speaker for utterance in tests)])
     of_gender = _indices([*(genders[m] for m in models), *(utterance.gender for utterance in tests)])
-    impostor = (of_model[model] != of_model[len(models) + test]) & (
-        of_gender[model] == of_gender[len(models) + test]
-    )
-    model, test = _random_part(model[impostor], test[impostor], config, stream=1)
+
+    def impostors(model: np.ndarray, test: np.ndarray) -> np.ndarray:
+        test = len(models) + test
+        return (of_model[model] != of_model[test]) & (of_gender[model] == of_gender[test])
+
+    model, test = _some_pairs(len(models), len(tests), impostors, config, stream=1)
     nontargets = [(models[m], tests[t].id, False) for m, t in zip(model, test, strict=True)]
     return TrialList(_checked(targets, nontargets), enrolments)
 
@@ -111,6 +118,30 @@ def _has_sessions(utterances: Sequence[Utterance]) -> bool:
 
 def _indices(names: Sequence[str]) -> np.ndarray:
     return np.unique(np.array(names), return_inverse=True)[1]
+
+
+def _some_pairs(
+    rows: int, columns: int, wanted: Callable[[np.ndarray, np.ndarray], np.ndarray], config: TrialConfig, stream: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The pairs of a row and a column that are wanted, or as many of them as a list may have, at random and in order.
+
+    Of a few thousand utterances all pairs are looked at. Of more, whose pairs would fill the memory, pairs are drawn
+    until there are enough of them.
+    """
+    if rows * columns <= MOST_PAIRS:
+        first, second = (grid.ravel() for grid in np.indices((rows, columns), np.int32))
+        chosen = wanted(first, second)
+        return _random_part(first[chosen], second[chosen], config, stream)
+    random = np.random.default_rng([config.seed, stream])
+    pairs = np.empty(0, np.int64)
+    for _ in range(MOST_DRAWS):
+        first, second = (random.integers(size, size=2 * config.max_nontarget) for size in (rows, columns))
+        chosen = wanted(first, second)
+        pairs = np.unique(np.concatenate([pairs, first[chosen] * columns + second[chosen]]))
+        if len(pairs) >= config.max_nontarget:
+            break
+    pairs = np.sort(random.permutation(pairs)[: config.max_nontarget])
+    return pairs // columns, pairs % columns
 
 
 def _random_part(
