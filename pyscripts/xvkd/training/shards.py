@@ -180,7 +180,7 @@ class ShardReader:
         return {name: numbers[name] for name in utterances if name in numbers}
 
     def checksums_of(self, utterances: Iterable[str], min_frames: int) -> dict[str, int | None]:
-        """The checksums of those of some utterances that are there; None for one of fewer frames than ``min_frames``."""
+        """The checksums of those of some utterances that are there; None for one with fewer frames than that."""
         long = self._frames >= min_frames
         return {name: int(self._checksums[row]) if long[row] else None for name, row in self.rows(utterances).items()}
 
