@@ -59,7 +59,7 @@ def test_what_is_missing_is_told_before_anything_runs(recipe, trees, preset, tmp
 
 @pytest.mark.slow
 def test_kaldis_protocol_runs_whole(recipe, trees):
-    choice = "training.min_frames=120 training.min_utterances=10"
+    choice = "training.min_frames=230 training.min_utterances=12"
     students = ["--students", "label frame+segment6"]
     exp, done = recipe(
         "kaldi_voxceleb", *SMALL, *trees, *students, "--teacher-set", f"objective=softmax {choice}", "--student-set",
@@ -71,12 +71,14 @@ def test_kaldis_protocol_runs_whole(recipe, trees):
     experiment = exp / "tiny-kaldi"
     teacher = experiment / "teacher_tdnn_tiny_softmax_s0"
     told = (teacher / "log" / "train.1.log").read_text()
-    left = re.search(r"(\d+) of (\d+) utterances left out: fewer than 120 frames", told)
+    left = re.search(r"(\d+) of (\d+) utterances left out: fewer than 230 frames", told)
     assert left and 0 < int(left[1]) < int(left[2]) == 5 * 6 * SPEAKERS["train"]
+    # Of some speaker two utterances are long enough, ten with their copies.
+    assert re.search(r"[1-7] of 8 speakers left out, with \d+ utterances: fewer than 12 each", told)
     # Back ends have seen every clean utterance, and no copy.
     assert "--further" not in (experiment / "log" / "train_backends.jobs").read_text()
     record = yaml.safe_load((teacher / "config.yaml").read_text())
-    assert (record["training"]["min_frames"], record["training"]["min_utterances"]) == (120, 10)
+    assert (record["training"]["min_frames"], record["training"]["min_utterances"]) == (230, 12)
     figures = results(experiment)
     assert {"mindcf_0.01", "mindcf_0.001"} <= {key for one in figures for key in one}
     assert not {one["set"] for one in figures if "noisy" in one["set"]}
