@@ -3,10 +3,13 @@
 import kaldiio
 import numpy as np
 import pytest
+import torch
 
 from xvkd.backend.backend import Backend
 from xvkd.backend.statistics import mean_of
+from xvkd.distillation import targets as targets_module
 from xvkd.distillation.config import LossConfig
+from xvkd.distillation.sources import Dumped
 from xvkd.distillation.targets import make_targets
 from xvkd.errors import UserError
 from xvkd.evaluation.scatter import Scatter, normalisation
@@ -125,3 +128,19 @@ def test_targets_are_the_same(tables, projection, joint):
         expected = ((exact - exact.mean(axis=0)) / exact.std(axis=0)).astype(np.float32)
         np.testing.assert_array_equal(one.values[:, :DIM], expected)
     assert read_vectors(path, keys)[1].shape == vectors.shape
+
+
+@pytest.mark.parametrize("joint", [False, True])
+def test_targets_that_are_too_many_are_made_when_they_are_read(tables, monkeypatch, joint):
+    levels = [StoredVectors(path) for path, *_ in tables]
+    plain = {"projection": "none", "projection_dim": 0, "length_normalise": False}
+    config = LossConfig(**{**LOSS, **plain, "joint": joint})
+    speakers, rows = np.repeat(np.arange(8), 5), np.arange(UTTERANCES)[::-1].copy()
+    in_memory = make_targets(["a", "b"], levels, speakers, config, 5)
+    monkeypatch.setattr(targets_module, "MOST_IN_MEMORY", 10)
+    read = make_targets(["a", "b"], levels, speakers, config, 5)
+    assert isinstance(read.values, MappedVectors) and isinstance(in_memory.values, np.ndarray)
+    one, two = (
+        Dumped(targets, rows)(torch.empty(0), torch.tensor([3, 0, 3, 39])).values for targets in (read, in_memory)
+    )
+    assert torch.equal(one, two) and one.dtype == torch.float32 and one.shape == (4, 2 * DIM)

@@ -56,7 +56,7 @@ class Frozen:
 
 
 class Dumped(nn.Module):
-    """Targets of whole utterances, all in memory.
+    """Targets of whole utterances, in memory unless they are too many.
 
     Args:
         targets: of those utterances that have one of their own.
@@ -72,7 +72,10 @@ class Dumped(nn.Module):
         super().__init__()
         self._posteriors = posteriors
         # What is of the whole training set has no place in a checkpoint.
-        self.register_buffer("values", torch.from_numpy(targets.values), persistent=False)
+        self._read = None if isinstance(targets.values, np.ndarray) else targets.values
+        self.register_buffer(
+            "values", torch.from_numpy(targets.values) if self._read is None else None, persistent=False
+        )
         self.register_buffer("rows", torch.from_numpy(rows), persistent=False)
         self.register_buffer(
             "output_level", None if output_level is None else torch.from_numpy(output_level), persistent=False
@@ -82,6 +85,8 @@ class Dumped(nn.Module):
         """Chunks, of which nothing is read, and (batch,) indices of their utterances -> their targets."""
         rows = self.rows[utterances]
         scores = self._posteriors(self.output_level[rows]) if self._posteriors else None
+        if self._read is not None:
+            return BatchTargets(torch.from_numpy(self._read[rows.cpu().numpy()]).to(rows.device), scores)
         return BatchTargets(self.values[rows], scores)
 
 

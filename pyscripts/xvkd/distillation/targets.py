@@ -16,6 +16,9 @@ from xvkd.backend.transforms import apply_affine, estimate_lda, estimate_pca, le
 from xvkd.distillation.config import LossConfig
 from xvkd.kaldi.stored import MappedVectors, Vectors
 
+# Bytes of targets: more are made of the embeddings, batch by batch.
+MOST_IN_MEMORY = 8 << 30
+
 
 @dataclass(frozen=True, eq=False)
 class TargetMap:
@@ -78,12 +81,12 @@ class Targets:
     """Targets of the training utterances.
 
     Attributes:
-        values: float32 (utterances, dim).
+        values: float32 (utterances, dim); those that would take too much memory are made when they are read.
         blocks: size and weight of each block of dimensions over which a loss is averaged.
         maps: by which they were made: one of all levels side by side, or one of each level.
     """
 
-    values: np.ndarray
+    values: Vectors
     blocks: list[tuple[int, float]]
     maps: list[TargetMap]
 
@@ -132,8 +135,10 @@ def make_targets(
     for group in [embeddings] if config.joint else [[part] for part in embeddings]:
         joined = _side_by_side(group)
         maps.append(TargetMap.estimate(joined, speakers, config, pca_dim))
-        parts.append(_in_blocks(maps[-1], joined))
-    values = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+        parts.append(_mapped(maps[-1], joined))
+    values = _side_by_side(parts)
+    if isinstance(values, MappedVectors) and 4 * values.shape[0] * values.shape[1] <= MOST_IN_MEMORY:
+        values = values[:]
     if config.joint and config.projection != "none":
         blocks = [(values.shape[1], config.level_weights["default"])]  # a projection mixes the levels
     else:
@@ -153,12 +158,14 @@ def _side_by_side(group: Sequence[Vectors]) -> Vectors:
     )  # fmt: skip
 
 
-def _in_blocks(target_map: TargetMap, embeddings: Vectors) -> np.ndarray:
-    """float32 (utterances, dim): the targets of embeddings, in little more memory than they take."""
-    values = np.empty((0, 0), np.float32)
-    for start in range(0, len(embeddings), ROWS_AT_ONCE):
-        block = target_map(embeddings[start : start + ROWS_AT_ONCE])
-        if not start:
-            values = np.empty((len(embeddings), block.shape[1]), np.float32)
-        values[start : start + len(block)] = block
+def _mapped(target_map: TargetMap, embeddings: Vectors) -> Vectors:
+    """float32 (utterances, dim): the targets of embeddings, in little more memory than they take, or made when read."""
+    dim = target_map(embeddings[:1]).shape[1]
+    rows = np.arange(len(embeddings))
+    targets = MappedVectors(embeddings, rows, lambda some: target_map(some).astype(np.float32), dim)
+    if 4 * len(embeddings) * dim > MOST_IN_MEMORY:
+        return targets
+    values = np.empty(targets.shape, np.float32)
+    for start in range(0, len(values), ROWS_AT_ONCE):
+        values[start : start + ROWS_AT_ONCE] = targets[start : start + ROWS_AT_ONCE]
     return values
