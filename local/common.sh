@@ -68,11 +68,12 @@ done
   || die "--skip-stages '$skip_stages': expected stages with spaces between, such as \"2 11\""
 # What is given says which source the corpus has. Its name, which --corpus may give, then needs no YAML of its own.
 given_corpus=""
-for _name in audio:folder cuts:cuts train_dir:kaldi dev_dir:kaldi eval_dir:kaldi; do
+for _name in audio:folder cuts:cuts train_dir:kaldi dev_dir:kaldi eval_dir:kaldi voxceleb1_root:voxceleb \
+  voxceleb2_root:voxceleb; do
   _option="${_name%:*}"
   if [ -n "${!_option}" ]; then
     [ -z "$given_corpus" ] || [ "$given_corpus" = "${_name#*:}" ] \
-      || die "--${_option//_/-}: one corpus a run: give either --audio, --cuts, or --train-dir with --dev-dir and --eval-dir"
+      || die "--${_option//_/-}: one corpus a run: give either --audio, --cuts, --voxceleb1-root with --voxceleb2-root, or --train-dir with --dev-dir and --eval-dir"
     given_corpus="${_name#*:}"
   fi
 done
@@ -96,8 +97,10 @@ path_of() {
   if [[ " $given_options " == *" $1 "* ]]; then path="$(cd "$called_from" && realpath -ms "$path")"; fi
   realpath -ms --relative-base="$PWD" "$path"
 }
-for _name in audio cuts train_dir dev_dir eval_dir trials enrol musan rirs teacher_embeddings teacher_nnet3 teacher_onnx init_model apply \
-  apply_to data_root exp_root; do
+# Options that say where a corpus is, or its trials; each becomes an option of the same name in its YAML.
+corpus_paths="audio cuts train_dir dev_dir eval_dir voxceleb1_root voxceleb2_root trials_root trials enrol"
+for _name in $corpus_paths musan rirs teacher_embeddings teacher_nnet3 teacher_onnx init_model apply apply_to \
+  data_root exp_root; do
   if [ -n "${!_name}" ]; then
     _folder="$(path_of "$_name" "${!_name}")" || exit 1
     printf -v "$_name" '%s' "$_folder"
@@ -148,6 +151,16 @@ for _name in $durations; do
 done
 # no_use OPTION WHY: an option that would be passed over is a mistake.
 no_use() { [[ " $given_options " != *" $1 "* ]] || die "--${1//_/-}: has no use $2; leave it out"; }
+# corpus_takes OPTION [FILE]: whether the corpus's YAML, or one that it stands on, has such an option.
+corpus_takes() {
+  local file="${2:-$corpus_config}" base
+  if grep -q "^  $1:" "$file"; then return 0; fi
+  base="$(sed -n 's/^base: *\([A-Za-z0-9_]*\).*/\1/p' "$file")"
+  [ -n "$base" ] && corpus_takes "$1" "$(dirname "$file")/$base.yaml"
+}
+for _name in $corpus_paths; do
+  if ! corpus_takes "$_name"; then no_use "$_name" "with --corpus $corpus"; fi
+done
 if [ "$vad_kind" = energy ]; then no_use vad_backend "without --vad hmm"; fi
 if [ -z "$apply" ]; then for _name in level apply_to; do no_use "$_name" "without --apply"; done; fi
 if [ -n "$apply" ]; then no_use distill_data "with --apply"; fi
@@ -266,11 +279,11 @@ flags_of() {
   done
 }
 mapfile -t corpus_overrides < <(overrides "$corpus_set")
-for _name in audio cuts train_dir dev_dir eval_dir trials enrol; do
+for _name in $corpus_paths; do
   # Quoted for YAML.
   if [ -n "${!_name}" ]; then corpus_overrides+=(--set "options.$_name='${!_name//\'/\'\'}'"); fi
 done
-if [ -n "$given_corpus" ] && [[ " $given_options " == *" max_bad_utts "* ]]; then
+if corpus_takes max_bad_utts && [[ " $given_options " == *" max_bad_utts "* ]]; then
   corpus_overrides+=(--set "options.max_bad_utts=$max_bad_utts")
 fi
 mapfile -t teacher_overrides < <(overrides "$teacher_set")

@@ -29,7 +29,9 @@ table_inputs() {
     if [ -f "$file" ]; then printf -- '--input\n%s\n' "$file"; fi
   done
 }
-if [ -n "$audio" ]; then inputs+=(--input "$audio"); fi
+for path in "$audio" "$voxceleb1_root" "$voxceleb2_root" "$trials_root"; do
+  if [ -n "$path" ]; then inputs+=(--input "$path"); fi
+done
 for path in "$cuts" "$train_dir" "$dev_dir" "$eval_dir" "$trials" "$enrol"; do
   mapfile -t -O "${#inputs[@]}" inputs < <(table_inputs "$path")
 done

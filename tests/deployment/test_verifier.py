@@ -11,6 +11,7 @@ from xvkd.backend.backend import Backend
 from xvkd.backend.plda import Plda
 from xvkd.deployment import Verifier, embedder, recordings, verifier
 from xvkd.errors import UserError
+from xvkd.features import decoding
 from xvkd.features.audio import read_audio
 from xvkd.kaldi.plda_format import read_plda, write_plda
 
@@ -159,19 +160,19 @@ def test_a_long_recording_is_averaged_over_parts_with_speech(model, monkeypatch)
 def test_ffmpeg_reads_what_libsndfile_does_not_know(model, tmp_path, monkeypatch):
     """A program that copies its input in place of ffmpeg: the wav is behind bytes that libsndfile does not know."""
     wav = write_voice(tmp_path / "a.wav", 0, 1)
-    odd = tmp_path / "a.m4a"
+    odd = tmp_path / "a.wma"
     odd.write_bytes(b"unknown" + wav.read_bytes())
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
-    monkeypatch.setattr(recordings.shutil, "which", lambda _: None)
-    with pytest.raises(UserError, match=r"a\.m4a: libsndfile does not know this format; .*install ffmpeg"):
+    monkeypatch.setattr(decoding.shutil, "which", lambda _: None)
+    with pytest.raises(UserError, match=r"a\.wma: libsndfile does not know this format; .*install ffmpeg"):
         Verifier(model).embed(odd)
     program = tmp_path / "ffmpeg"
     program.write_text('#!/bin/sh\nfor word; do case "$word" in file:*) tail -c +8 "${word#file:}";; esac; done\n')
     program.chmod(0o755)
-    monkeypatch.setattr(recordings.shutil, "which", lambda _: str(program))
+    monkeypatch.setattr(decoding.shutil, "which", lambda _: str(program))
     assert Verifier(model).embed(odd).tolist() == Verifier(model).embed(wav).tolist()
     program.write_text("#!/bin/sh\necho what is it >&2\nexit 1\n")
-    with pytest.raises(UserError, match=r"a\.m4a: ffmpeg cannot read it as audio \(what is it\)"):
+    with pytest.raises(UserError, match=r"a\.wma: ffmpeg cannot read it as audio \(what is it\)"):
         Verifier(model).embed(odd)
 
 

@@ -1,6 +1,9 @@
 """Folders of audio files: which there are, what their utterances are called, and Lhotse's description of them."""
 
-from collections.abc import Iterable
+import itertools
+import os
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,10 +17,33 @@ from xvkd.progress import Progress
 if TYPE_CHECKING:
     import lhotse
 
+# Headers that are read at the same time: on a network file system each is a wait. And how many are asked for at a time,
+# so that memory does not grow with their number.
+READERS, BATCH = 8, 4096
+
+
+def walk(folder: str | Path) -> Iterator[str]:
+    """Every audio file below a folder, by the ending of its name, in no order; links to folders are followed."""
+    folders = [str(folder)]
+    while folders:
+        here = folders.pop()
+        with os.scandir(here) as entries:
+            for entry in entries:
+                if os.path.splitext(entry.name)[1].lower() in SUFFIXES:
+                    if entry.is_file():
+                        yield entry.path
+                elif entry.is_dir() and not (entry.is_symlink() and _leads_above(entry.path, here)):
+                    folders.append(entry.path)
+
+
+def _leads_above(link: str, folder: str) -> bool:
+    """Whether a link in a folder leads to a folder that this one lies in: who follows it walks in circles."""
+    return f"{os.path.realpath(folder)}/".startswith(f"{os.path.realpath(link)}/")
+
 
 def audio_files(folder: Path) -> list[Path]:
     """The audio files below a folder, by the ending of their names."""
-    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    return sorted(map(Path, walk(folder)))
 
 
 def claim(origin: dict[str, Path], name: str, path: Path) -> None:
@@ -30,9 +56,9 @@ def claim(origin: dict[str, Path], name: str, path: Path) -> None:
 
 
 def describe(
-    files: Iterable[tuple[Utterance, Path]], bad: BadRecordings, progress: Progress
+    files: Iterable[tuple[Utterance, str | Path]], bad: BadRecordings, progress: Progress
 ) -> "tuple[lhotse.RecordingSet, lhotse.SupervisionSet]":
-    """Lhotse manifests of files, each of which is an utterance.
+    """Lhotse manifests of files, each of which is an utterance and is opened once.
 
     Args:
         files: utterances and their files.
@@ -42,12 +68,22 @@ def describe(
     from lhotse import RecordingSet, SupervisionSet
 
     recordings, supervisions = [], []
-    for utterance, path in files:
-        progress.update()
-        try:
-            recordings.append(file_recording(utterance.id, path.resolve()))
-        except UserError as error:
-            bad.leave_out([utterance.id], error)
-            continue
-        supervisions.append(span(utterance, recordings[-1]))
+    files = iter(files)
+    with ThreadPoolExecutor(READERS) as readers:
+        while batch := list(itertools.islice(files, BATCH)):
+            for (utterance, _), found in zip(batch, readers.map(_recording, batch), strict=True):
+                progress.update()
+                if isinstance(found, UserError):
+                    bad.leave_out([utterance.id], found)
+                else:
+                    recordings.append(found)
+                    supervisions.append(span(utterance, found))
     return RecordingSet.from_recordings(recordings), SupervisionSet.from_segments(supervisions)
+
+
+def _recording(file: tuple[Utterance, str | Path]) -> "lhotse.Recording | UserError":
+    utterance, path = file
+    try:
+        return file_recording(utterance.id, os.path.abspath(path))
+    except UserError as error:
+        return error

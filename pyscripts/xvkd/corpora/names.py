@@ -3,7 +3,9 @@
 import re
 from collections.abc import Mapping
 
-SUFFIXES = {".wav", ".flac", ".ogg", ".opus", ".mp3"}
+from xvkd.features import decoding
+
+SUFFIXES = {".wav", ".flac", ".ogg", ".opus", ".mp3"} | decoding.SUFFIXES
 
 
 def safe(name: str) -> str:

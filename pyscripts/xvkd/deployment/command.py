@@ -1,7 +1,7 @@
 """Enrols, verifies and identifies speakers with an exported network.
 
 Needs numpy, onnxruntime and soundfile; neither the recipe nor torch. Recordings are of any format, rate and number of
-channels (which are averaged); "-" is standard input; what libsndfile does not read, m4a for instance, needs ffmpeg.
+channels (which are averaged); "-" is standard input; m4a needs ffmpeg or PyAV.
 
   enrol --model student.onnx --name ALICE a.wav b.wav
   verify --name ALICE c.wav

@@ -1,8 +1,6 @@
 """Recordings that are not in a corpus: any format, standard input included."""
 
 import io
-import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -10,6 +8,7 @@ import numpy as np
 
 from xvkd.errors import UserError
 from xvkd.features.audio import INT16_RANGE, UnknownFormatError, open_audio, read_samples
+from xvkd.features.decoding import ffmpeg
 
 STANDARD_INPUT = "-"
 
@@ -18,7 +17,7 @@ def read_recording(name: str | Path, sample_rate: int) -> np.ndarray:
     """Reads a recording as mono at the wanted rate, as the recipe does.
 
     Args:
-        name: a file, or "-" for standard input. What libsndfile does not read, such as m4a, ffmpeg decodes if it is
+        name: a file, or "-" for standard input. Formats that the recipe does not read ffmpeg decodes, if it is
             installed.
         sample_rate: Hz; other rates are resampled, which is logged once.
 
@@ -55,14 +54,9 @@ def _read(source: str | io.BytesIO, name: str, sample_rate: int) -> np.ndarray:
 
 def _decoded(name: str) -> io.BytesIO:
     """The file as wav; UserError if there is no ffmpeg, or it does not know the format either."""
-    ffmpeg = shutil.which("ffmpeg")
-    if ffmpeg is None:
+    wav = ffmpeg(name, "-f", "wav")
+    if wav is None:
         raise UserError(
             f"{name}: libsndfile does not know this format; convert it to wav, or install ffmpeg, which reads more"
         )
-    command = [ffmpeg, "-nostdin", "-v", "error", "-i", f"file:{name}", "-map", "0:a:0", "-f", "wav", "-"]
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
-    if done.returncode or not done.stdout:
-        said = done.stderr.decode(errors="replace").strip().splitlines() or ["it says nothing"]
-        raise UserError(f"{name}: ffmpeg cannot read it as audio ({said[-1]}); replace or remove it")
-    return io.BytesIO(done.stdout)
+    return io.BytesIO(wav)

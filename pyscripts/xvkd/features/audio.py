@@ -11,6 +11,7 @@ import numpy as np
 import soundfile
 
 from xvkd.errors import UserError
+from xvkd.features import decoding
 from xvkd.features.resampling import resample_poly
 
 # A resampling filter grows with the rates: what a damaged header claims must not take all memory.
@@ -38,6 +39,11 @@ def duration(path: str | Path) -> tuple[float, int, int]:
     Raises:
         UserError: missing, truncated (as far as a header tells), empty or not audio.
     """
+    if decoding.is_encoded(path):
+        frames, rate = decoding.length(path)
+        if not frames:
+            raise _empty(str(path))
+        return frames / rate, rate, 1
     with open_audio(path) as file:
         return file.frames / file.samplerate, file.samplerate, file.channels
 
@@ -46,7 +52,7 @@ def read_audio(path: str | Path, sampling_rate: int) -> np.ndarray:
     """Reads a file as mono at the wanted rate.
 
     Args:
-        path: wav, flac, ogg, mp3 or whatever else libsndfile reads.
+        path: wav, flac, ogg, mp3 or whatever else libsndfile reads, or m4a, mp4 or aac.
         sampling_rate: Hz; other rates are resampled, which is logged once.
 
     Returns:
@@ -64,25 +70,40 @@ def open_audio(source: str | Path | io.BytesIO, name: str = "") -> Iterator[soun
     """Opens audio with at least one sample.
 
     Args:
-        source: a file's name, or its contents.
+        source: a file's name, or its contents; m4a, mp4 and aac, known by their names, are mono.
         name: what messages call it; by default its name.
 
     Raises:
         UserError: missing, truncated (as far as a header tells), empty or not audio.
     """
     name = name or str(source)
+    if not isinstance(source, io.BytesIO):
+        source = _as_wav(source) if decoding.is_encoded(source) else str(source)
     with _told(name):
-        file = soundfile.SoundFile(source if isinstance(source, io.BytesIO) else str(source))
+        file = soundfile.SoundFile(source)
     with file:
         # libsndfile reads a wav that was cut short without complaint, but notes it in its log.
         cut = _CUT_SHORT.search(file.extra_info)
         if cut and int(cut[1]) < _STREAMED:
             raise UserError(f"{name}: truncated ({cut[2]} of {cut[1]} bytes are there); replace or remove it")
         if file.frames <= 0:
-            raise UserError(f"{name}: holds no samples; replace or remove it")
+            raise _empty(name)
         if not LEAST_RATE <= file.samplerate <= GREATEST_RATE:
             raise UserError(f"{name}: a rate of {file.samplerate} Hz is no audio's; replace or remove it")
         yield file
+
+
+def _as_wav(path: str | Path) -> io.BytesIO:
+    """What libsndfile does not decode, mono."""
+    samples, rate = decoding.decode(path)
+    wav = io.BytesIO()
+    soundfile.write(wav, samples, rate, format="WAV", subtype="PCM_16")
+    wav.seek(0)
+    return wav
+
+
+def _empty(name: str) -> UserError:
+    return UserError(f"{name}: holds no samples; replace or remove it")
 
 
 @contextmanager

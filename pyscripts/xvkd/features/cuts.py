@@ -13,6 +13,7 @@ import numpy as np
 
 from xvkd.errors import UserError
 from xvkd.features.audio import INT16_RANGE, resample
+from xvkd.features.lhotse_audio import use_decoder
 from xvkd.kaldi.archives import skip
 from xvkd.kaldi.files import atomic_write
 from xvkd.kaldi.specifiers import RSpecifier
@@ -107,6 +108,7 @@ def load_cut(cut: "Cut", sampling_rate: int) -> np.ndarray:
     """
     from lhotse.audio.utils import AudioLoadingError, DurationMismatchError
 
+    use_decoder()
     try:
         samples = cut.load_audio()
     except (AudioLoadingError, DurationMismatchError, OSError, RuntimeError, ValueError, AssertionError) as error:

@@ -1,6 +1,6 @@
 """A tree of real recordings, ``<speaker>/.../<file>``, split by speaker into train, dev and eval.
 
-Files are wav, flac, ogg, opus or mp3, of any rate and number of channels; each is an utterance. The folder
+Files are of any format (``names.SUFFIXES``), rate and number of channels; each is an utterance. The folder
 below the speaker's, if there is one, names the session. ``spk2gender`` in the root of the tree
 (``<speaker> m|f`` lines) is used if it is there, so that impostors are of one gender.
 """
