@@ -98,7 +98,7 @@ path_of() {
   realpath -ms --relative-base="$PWD" "$path"
 }
 # Options that say where a corpus is, or its trials; each becomes an option of the same name in its YAML.
-corpus_paths="audio cuts train_dir dev_dir eval_dir voxceleb1_root voxceleb2_root trials_root trials enrol"
+corpus_paths="audio cuts train_dir dev_dir eval_dir voxceleb1_root voxceleb2_root trials_root corpus_root trials enrol"
 for _name in $corpus_paths musan rirs teacher_embeddings teacher_nnet3 teacher_onnx init_model apply apply_to \
   data_root exp_root; do
   if [ -n "${!_name}" ]; then
@@ -161,6 +161,11 @@ corpus_takes() {
 for _name in $corpus_paths; do
   if ! corpus_takes "$_name"; then no_use "$_name" "with --corpus $corpus"; fi
 done
+if corpus_takes corpus_root; then
+  corpus_root="${corpus_root:-$data_root/downloads/$corpus}"
+else
+  no_use download "with --corpus $corpus"
+fi
 if [ "$vad_kind" = energy ]; then no_use vad_backend "without --vad hmm"; fi
 if [ -z "$apply" ]; then for _name in level apply_to; do no_use "$_name" "without --apply"; done; fi
 if [ -n "$apply" ]; then no_use distill_data "with --apply"; fi

@@ -8,17 +8,25 @@ set -euo pipefail
 config="$corpus_config"
 mapfile -t inputs < <(config_inputs "$config")
 
-# What is there already and follows from the same configuration is kept, so that an interrupted run goes on.
+# What is there already and follows from the same configuration is kept, so that an interrupted run goes on. A download
+# is one job.
 generate() {
+  local jobs="$nj"
   if "$force"; then run rm -rf "$data/audio"; fi
+  if "$download"; then jobs=1; fi
   # shellcheck disable=SC2086
-  $data_cmd JOB=1:"$nj" "$data/log/generate_audio.JOB.log" \
-    python3 pyscripts/generate_audio.py --part "JOB/$nj" "$@"
+  $data_cmd JOB=1:"$jobs" "$data/log/generate_audio.JOB.log" \
+    python3 pyscripts/generate_audio.py --part "JOB/$jobs" "$@"
 }
-if [ -z "$given_corpus" ]; then
-  step "$data/.done.audio" "audio of the corpus '$corpus'" "${inputs[@]}" -- \
+if [ -z "$given_corpus" ] && { "$download" || [ -z "$corpus_root" ]; }; then
+  outputs=()
+  if "$download"; then outputs=(--output "$corpus_root"); fi
+  step "$data/.done.audio" "audio of the corpus '$corpus'" "${inputs[@]}" "${outputs[@]}" -- \
     generate --config "$config" "${corpus_overrides[@]}" "$data"
-  inputs+=(--input "$data/.done.audio")
+fi
+if [ -f "$data/.done.audio" ]; then inputs+=(--input "$data/.done.audio"); fi
+if [ -n "$corpus_root" ] && [ ! -d "$corpus_root" ] && ! "$dry_run"; then
+  die "--corpus-root '$corpus_root': no such folder: name the one where $corpus is, or fetch it there with --download"
 fi
 
 # table_inputs PATH: --input for a file; of a data directory its tables count, not what else may lie there.
@@ -29,7 +37,7 @@ table_inputs() {
     if [ -f "$file" ]; then printf -- '--input\n%s\n' "$file"; fi
   done
 }
-for path in "$audio" "$voxceleb1_root" "$voxceleb2_root" "$trials_root"; do
+for path in "$audio" "$voxceleb1_root" "$voxceleb2_root" "$trials_root" "$corpus_root"; do
   if [ -n "$path" ]; then inputs+=(--input "$path"); fi
 done
 for path in "$cuts" "$train_dir" "$dev_dir" "$eval_dir" "$trials" "$enrol"; do

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes a part of the audio of a corpus that generates its own (the embedded synthetic corpus).
+"""Makes a part of the audio of a corpus that generates its own (the embedded synthetic corpus), or downloads a corpus.
 
 What is already there is kept; the same seed gives the same bytes whatever the number of parts.
 """

@@ -1,12 +1,17 @@
 """Splitting a corpus by speaker."""
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from xvkd.config import limits
+from xvkd.corpora.trials import Utterance
 from xvkd.errors import UserError
+
+# Utterance id to what is known of it and its file.
+Files = dict[str, tuple[Utterance, str]]
 
 
 @dataclass
@@ -55,3 +60,50 @@ def split_speakers(speakers: Iterable[str], options: SplitOptions, where: str) -
                 "(more speakers, or other options.dev_share and options.eval_share with --corpus-set)"
             )
     return {name: sorted(str(member) for member in members) for name, members in split.items()}
+
+
+def hold_out(train: Files, speakers: int, utterances: int, random: np.random.Generator) -> tuple[Files, Files]:
+    """Takes speakers out of the training set to choose and calibrate on.
+
+    Args:
+        train: the whole training set.
+        speakers: how many are held out.
+        utterances: how many of each of them are kept; the others belong to no set.
+        random: draws both.
+
+    Returns:
+        What is left to train on, and dev.
+
+    Raises:
+        UserError: hardly anybody would be left.
+    """
+    known = sorted({utterance.speaker for utterance, _ in train.values()})
+    if len(known) < speakers + 2:
+        raise UserError(f"options.dev_speakers: {speakers} of {len(known)} speakers would leave fewer than 2 to train "
+                        "on: hold out fewer with --corpus-set options.dev_speakers=N")
+    held_out = set(random.choice(known, speakers, replace=False).tolist())
+    left, dev = {}, {}
+    for name, file in train.items():
+        (dev if file[0].speaker in held_out else left)[name] = file
+    return left, some_of_each(dev, utterances, random)
+
+
+def some_of_each(files: Files, count: int, random: np.random.Generator) -> Files:
+    """At most ``count`` utterances of each speaker, of as many sessions as there are."""
+    speakers: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    for name in sorted(files):
+        utterance = files[name][0]
+        speakers[utterance.speaker][utterance.session].append(name)
+    return {
+        name: files[name] for speaker in sorted(speakers)
+        for name in _in_turn(list(speakers[speaker].values()), random)[:count]
+    }  # fmt: skip
+
+
+def _in_turn(sessions: Iterable[Sequence[str]], random: np.random.Generator) -> list[str]:
+    """One utterance of each session, then the second ones, and so on; both in an order that is drawn."""
+    shuffled = [random.permutation(names).tolist() for names in sessions]
+    places = random.permutation(len(shuffled)).tolist()
+    drawn = [(turn, place, name) for place, names in zip(places, shuffled, strict=True)
+             for turn, name in enumerate(names)]  # fmt: skip
+    return [name for _, _, name in sorted(drawn)]

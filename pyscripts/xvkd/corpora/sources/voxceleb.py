@@ -11,8 +11,7 @@ and VoxCeleb2 as m4a alone, and wants their metadata; and it ends at the first f
 
 import logging
 import re
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,13 +22,12 @@ from xvkd.corpora.audio_files import describe, walk
 from xvkd.corpora.bad_recordings import BadRecordings
 from xvkd.corpora.corpus_set import CorpusSet, from_manifests
 from xvkd.corpora.names import Names
+from xvkd.corpora.split import Files, hold_out, some_of_each
 from xvkd.corpora.trial_formats import read_trial_list, without
 from xvkd.corpora.trials import TrialList, Utterance
 from xvkd.errors import UserError
 from xvkd.progress import Progress
 
-# Utterance to what is known of it and its file, of each part.
-Files = dict[str, tuple[Utterance, str]]
 Parts = dict[str, Files]
 
 _SPEAKER = re.compile(r"id\d{5}")
@@ -106,12 +104,12 @@ def sets(options: Options) -> dict[str, CorpusSet]:
     elif parts["vox2_test"] and "vox2_test" not in train_parts:
         logging.warning("without --voxceleb1-root there is none of VoxCeleb's trial lists: eval has VoxCeleb2's test "
                         "speakers, with trials of ours; published error rates are not of these")
-        chosen["eval"] = _some(parts["vox2_test"], options.dev_utterances, random)
+        chosen["eval"] = some_of_each(parts["vox2_test"], options.dev_utterances, random)
     else:
         logging.warning("nothing to test on: VoxCeleb's trial lists need --voxceleb1-root, and VoxCeleb2's test "
                         "speakers are not there, or trained on")
     if options.dev_speakers:
-        train, chosen["dev"] = _held_out(train, options, random)
+        train, chosen["dev"] = hold_out(train, options.dev_speakers, options.dev_utterances, random)
     chosen["train"] = train
 
     bad = BadRecordings(options.max_bad_utts)
@@ -216,35 +214,3 @@ def _eval(options: Options, parts: Parts, trained: set[str]) -> tuple[dict[str, 
         lists[f"_{name}" if place else ""] = found
         wanted |= named
     return lists, {utterance: first[utterance] for utterance in wanted}
-
-
-def _held_out(train: Files, options: Options, random: np.random.Generator) -> tuple[Files, Files]:
-    """Train without some of its speakers, and dev, with some utterances of these."""
-    speakers = sorted({utterance.speaker for utterance, _ in train.values()})
-    if len(speakers) < options.dev_speakers + 2:
-        raise UserError(f"options.dev_speakers: {options.dev_speakers} of {len(speakers)} speakers would leave fewer "
-                        "than 2 to train on: hold out fewer with --corpus-set options.dev_speakers=N")
-    held_out = set(random.choice(speakers, options.dev_speakers, replace=False).tolist())
-    left, dev = {}, {}
-    for name, file in train.items():
-        (dev if file[0].speaker in held_out else left)[name] = file
-    return left, _some(dev, options.dev_utterances, random)
-
-
-def _some(files: Files, count: int, random: np.random.Generator) -> Files:
-    """At most ``count`` utterances of each speaker, of as many sessions as there are."""
-    speakers: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
-    for name in sorted(files):
-        utterance = files[name][0]
-        speakers[utterance.speaker][utterance.session].append(name)
-    return {name: files[name] for speaker in sorted(speakers)
-            for name in _in_turn(list(speakers[speaker].values()), random)[:count]}
-
-
-def _in_turn(sessions: Iterable[Sequence[str]], random: np.random.Generator) -> list[str]:
-    """One utterance of each session, then the second ones, and so on; both in an order that is drawn."""
-    shuffled = [random.permutation(names).tolist() for names in sessions]
-    places = random.permutation(len(shuffled)).tolist()
-    drawn = [(turn, place, name) for place, names in zip(places, shuffled, strict=True)
-             for turn, name in enumerate(names)]  # fmt: skip
-    return [name for _, _, name in sorted(drawn)]
