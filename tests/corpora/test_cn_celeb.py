@@ -153,7 +153,7 @@ def test_a_dry_run_knows_the_corpus(name, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--corpus", "vctk", "--voxceleb1-root", "x"], "--voxceleb1-root: has no use with --corpus vctk; leave it out"),
+        (["--corpus", "vctk", "--voxceleb1-root", "x"], "--voxceleb1-root: has no use with --corpus vctk; leave"),
         (["--corpus-root", "x"], "--corpus-root: has no use with --corpus synthetic; leave it out"),
         (["--download"], "--download: has no use with --corpus synthetic"),
         (["--corpus", "voxceleb", "--download"], "--download: has no use with --corpus voxceleb"),

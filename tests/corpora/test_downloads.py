@@ -147,7 +147,7 @@ def test_a_part_that_is_longer_than_the_file_is_fetched_anew(server, tmp_path):
 def test_a_wrong_checksum_is_told_and_nothing_is_unpacked(server, tmp_path):
     wanted = download(server)
     server.files["/12/part.tar.gz"] = TAR[:-1] + b"x"
-    with pytest.raises(UserError, match=r"part\.tar\.gz: the checksum is \w+, not \w+: .* was removed; repeat, or name"):
+    with pytest.raises(UserError, match=r"part\.tar\.gz: the checksum is \w+, not \w+: .* was removed; repeat, or"):
         wanted.fetch(["part"], tmp_path)
     assert unpacked(tmp_path) == {}
 

@@ -70,8 +70,8 @@ class Download:
 
     def _fetch(self, archive: Archive, name: str, root: Path) -> None:
         if len(archive.checksum) not in _HASHES:
-            raise UserError(f"download.archives.{name}.checksum: '{archive.checksum}': expected the 32 digits of an MD5 "
-                            "or the 64 of a SHA-256")
+            raise UserError(f"download.archives.{name}.checksum: '{archive.checksum}': expected the 32 digits of an "
+                            "MD5 or the 64 of a SHA-256")
         root.mkdir(parents=True, exist_ok=True)
         pieces = [root / file.rsplit("/", 1)[-1] for file in archive.files]
         for file, piece in zip(archive.files, pieces, strict=True):
