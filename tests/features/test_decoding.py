@@ -9,6 +9,7 @@ import pytest
 from corpus_files import write_manifests
 from voxceleb_files import write_m4a
 
+from xvkd.corpora.corpus_set import file_recording
 from xvkd.deployment.recordings import read_recording
 from xvkd.errors import UserError
 from xvkd.features import decoding
@@ -94,6 +95,12 @@ def test_without_a_decoder_it_is_said_what_to_install(encoded, monkeypatch):
     assert duration(encoded)[1] == RATE
     with pytest.raises(UserError, match=r"it's a.*: nothing here decodes this format: install ffmpeg, or PyAV with"):
         read_audio(encoded, RATE)
+
+
+def test_a_corpus_that_cannot_be_decoded_is_told_when_it_is_described(encoded, monkeypatch):
+    monkeypatch.setattr(decoding, "_decoder_is_there", lambda: False)
+    with pytest.raises(UserError, match=r"it's a.*: nothing here decodes this format: install ffmpeg"):
+        file_recording("a", encoded)
 
 
 def nothing(path):

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xvkd.corpora.trials import TrialList, Utterance
+from xvkd.features import decoding
 from xvkd.features.audio import duration
 
 if TYPE_CHECKING:
@@ -40,10 +41,12 @@ def file_recording(name: str, path: str | Path) -> "lhotse.Recording":
     """Describes an audio file.
 
     Raises:
-        UserError: it is missing, truncated, empty or not audio.
+        UserError: it is missing, truncated, empty or not audio, or nothing here decodes it.
     """
     from lhotse import AudioSource, Recording
 
+    if decoding.is_encoded(path):
+        decoding.require_decoder(path)
     seconds, rate, channels = duration(path)
     source = AudioSource(type="file", channels=list(range(channels)), source=str(path))
     return Recording(

@@ -5,12 +5,14 @@ not on the PATH, PyAV. Both give the samples that the container tells, no more a
 1024, and decoders differ in what they leave of the first and the last one.
 """
 
+import importlib.util
 import io
 import os
 import shutil
 import struct
 import subprocess
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -22,12 +24,27 @@ SUFFIXES = {".m4a", ".mp4", ".aac"}
 FRAME = 1024
 _SLACK = 3 * FRAME
 _RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)
-_INSTALL = "install ffmpeg, or PyAV with 'pip install av'"
 
 
 def is_encoded(name: str | Path) -> bool:
     """Whether a file is decoded here, by the ending of its name."""
     return os.path.splitext(name)[1].lower() in SUFFIXES
+
+
+def require_decoder(path: str | Path) -> None:
+    """UserError if nothing is installed that decodes such a file, which asking for its length does not tell."""
+    if not _decoder_is_there():
+        raise _no_decoder(str(path))
+
+
+@cache
+def _decoder_is_there() -> bool:
+    return shutil.which("ffmpeg") is not None or importlib.util.find_spec("av") is not None
+
+
+def _no_decoder(path: str) -> UserError:
+    return UserError(f"{path}: nothing here decodes this format: install ffmpeg, or PyAV with 'pip install av', or "
+                     "convert it to wav or flac")  # fmt: skip
 
 
 def length(path: str | Path) -> tuple[int, int]:
@@ -102,7 +119,7 @@ def _by_pyav(path: str, rate: int) -> np.ndarray:
     try:
         import av
     except ImportError:
-        raise UserError(f"{path}: nothing here decodes this format: {_INSTALL}, or convert it to wav or flac") from None
+        raise _no_decoder(path) from None
     resampler = av.AudioResampler(format="s16", layout="mono", rate=rate)
     try:
         with av.open(path) as container:

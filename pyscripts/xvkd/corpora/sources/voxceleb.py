@@ -160,6 +160,7 @@ def _scan(roots: Mapping[int, Path]) -> Parts:
             gender = genders.get(speaker, "")
             files[utterance] = Utterance(utterance, speaker, f"{speaker}-{video}", gender), path
             count += 1
+        logging.info("%s: %d recordings", root, count)
         if not count:
             packed = next((name.name for pattern in ("*.zip", "*_part*") for name in root.glob(pattern)), None)
             remedy = f"unpack {packed} and its like first" if packed else "is it the right folder?"
