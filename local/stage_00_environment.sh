@@ -19,7 +19,7 @@ augmentation_files=("$augmentation_config" conf/augmentation/eval_noisy.yaml)
 for file in "$corpus_config" "conf/teachers/$teacher.yaml" "conf/students/$student.yaml" "${augmentation_files[@]}"; do
   mapfile -t -O "${#inputs[@]}" inputs < <(config_inputs "$file")
 done
-for file in conf/noise.yaml conf/backend.yaml conf/evaluation.yaml conf/extraction.yaml; do
+for file in conf/noise.yaml conf/backend.yaml conf/evaluation.yaml conf/extraction.yaml conf/shards.yaml; do
   inputs+=(--input "$file")
 done
 given=()

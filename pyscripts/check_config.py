@@ -23,6 +23,7 @@ from xvkd.nets.kaldi_import import import_network
 from xvkd.nets.models import STUDENTS, TEACHERS, BuildRecord, build_network
 from xvkd.nets.network import XvectorNetwork, plain_level
 from xvkd.training.config import check_chunks, load_input_config, load_model_config, load_objective
+from xvkd.training.shards import ShardConfig
 
 
 def main() -> None:
@@ -74,6 +75,7 @@ def main() -> None:
             f"{', '.join(scorings)} (conf/backend.yaml, --backend-set); add it there"
         )
     config.load(ExtractionConfig, folder / "extraction.yaml")
+    config.load(ShardConfig, folder / "shards.yaml")
     for text, path in args.distil:
         _check_student(text, config.load(LossConfig, path), args.teacher_name, teacher, levels, output_level)
 

@@ -21,6 +21,7 @@ from xvkd.nets.extraction import ExtractionConfig
 from xvkd.nets.models import STUDENTS, TEACHERS, BuildRecord, build_network
 from xvkd.registry import find
 from xvkd.training.config import load_model_config
+from xvkd.training.shards import ShardConfig
 
 
 @dataclass
@@ -179,7 +180,7 @@ def test_neighbours_are_found_from_a_file():
 def test_every_file_of_the_project_fits_its_schema(conf):
     schemas = {
         "adaptation.yaml": AdaptationConfig, "backend.yaml": BackendConfig, "evaluation.yaml": EvaluationConfig,
-        "export.yaml": ExportConfig, "extraction.yaml": ExtractionConfig, "noise.yaml": NoiseConfig,
+        "export.yaml": ExportConfig, "extraction.yaml": ExtractionConfig, "noise.yaml": NoiseConfig, "shards.yaml": ShardConfig,
         "augmentation/*.yaml": AugmentationConfig,
         "corpora/*.yaml": CorpusConfig, "inputs/*.yaml": InputConfig, "features/vad.yaml": VadConfig,
         "features/vad_8k.yaml": VadConfig,

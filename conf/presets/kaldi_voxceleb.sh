@@ -3,7 +3,7 @@
 # and --rirs. docs/presets.md says what is Kaldi's exactly, and what is not.
 needs="musan rirs"     # options that this preset cannot do without
 corpus=voxceleb        # conf/corpora/<corpus>.yaml
-corpus_set="options.train_parts=[vox2_dev,vox2_test,vox1_dev]"  # values that replace those of the corpus's YAML
+corpus_set="options.train_parts=[vox2_dev,vox2_test,vox1_dev] options.dev_speakers=0"  # values that replace those of the corpus's YAML: nobody is held out
 teacher=tdnn_kaldi     # conf/teachers/<teacher>.yaml: softmax; 401 voiced frames, 8 utterances a speaker
 student=tdnn152        # conf/students/<student>.yaml
 student_set="training.min_frames=401 training.min_utterances=8 training.reader_workers=8"  # values that replace those of the student's YAML: trained on what the teacher is
