@@ -180,8 +180,8 @@ def test_neighbours_are_found_from_a_file():
 def test_every_file_of_the_project_fits_its_schema(conf):
     schemas = {
         "adaptation.yaml": AdaptationConfig, "backend.yaml": BackendConfig, "evaluation.yaml": EvaluationConfig,
-        "export.yaml": ExportConfig, "extraction.yaml": ExtractionConfig, "noise.yaml": NoiseConfig, "shards.yaml": ShardConfig,
-        "augmentation/*.yaml": AugmentationConfig,
+        "export.yaml": ExportConfig, "extraction.yaml": ExtractionConfig, "noise.yaml": NoiseConfig,
+        "shards.yaml": ShardConfig, "augmentation/*.yaml": AugmentationConfig,
         "corpora/*.yaml": CorpusConfig, "inputs/*.yaml": InputConfig, "features/vad.yaml": VadConfig,
         "features/vad_8k.yaml": VadConfig,
         "features/vad_hmm.yaml": VadHmmConfig, "features/[!v]*.yaml": FeatureConfig, "losses/*.yaml": LossConfig,
