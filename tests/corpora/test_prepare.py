@@ -159,7 +159,7 @@ def test_what_is_wrong_with_a_corpus_file_is_told(conf):
     path = conf / "corpora" / "folder.yaml"
     with pytest.raises(UserError, match="folder.yaml: options: which recordings"):
         load_corpus(path, [])
-    with pytest.raises(UserError, match="'tape': no such variant in sources .*cuts, folder, kaldi, synthetic"):
+    with pytest.raises(UserError, match="'tape': no such variant in sources .*cuts, folder, kaldi"):
         load_corpus(path, ["source=tape"])
     with pytest.raises(UserError, match=r"folder.yaml: options\.eval_size: unknown key"):
         load_corpus(path, ["options.eval_size=3"])
