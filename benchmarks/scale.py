@@ -3,15 +3,13 @@
 
 Method: stand-ins of S/4, S/2 and S of VoxCeleb's size (scale_data.py: ids of its form, 178 utterances a speaker of 7.8
 s on average, of 200 different recordings of noise; compressed features and VAD; trials of VoxCeleb1-H). Every stage's
-own command, in a process with one thread, processes that it starts counted in: seconds of a processor (user and system;
-unlike those on the clock they do not depend on what else a machine does), peak memory of the largest process, bytes of
-what it writes. Steps that compute on frames run with stand-ins smaller by F, and those marked "of 1/K" on a part of
-them; those on embeddings have stand-ins of a size of their own, V for 512 dimensions and fewer utterances for more, so
-that they go beyond what is kept in memory. Through the three times goes the line of least squares a + b N, of which the
-table has the value at the full size; memory grows from S on as it did from S/2 to S. "exponent" is log2 of (time of S -
-time of S/2) / (time of S/2 - time of S/4), in which what does not grow has no part: 1 is linear, 2 quadratic. Networks
-are tiny: the table has the stages' own work, docs/scale.md what networks take. Chunks are read after the archives have
-been dropped from the system's cache.
+own command, in a process with one thread, processes that it starts counted in: seconds of a processor (user and
+system; unlike those on the clock they do not depend on what else a machine does), peak memory of the largest process,
+bytes of what it writes. Steps that compute on frames run with stand-ins smaller by F, and those marked "of 1/K" on a
+part of them. Through the three figures goes the line of least squares a + b N, of which the table has the value at the
+full size; "exponent" is log2 of (time of S - time of S/2) / (time of S/2 - time of S/4), in which what does not grow
+has no part: 1 is linear, 2 quadratic. Networks are tiny: the table has the stages' own work, docs/scale.md what
+networks take. Chunks are read after the archives have been dropped from the system's cache.
 """
 
 import argparse
@@ -22,9 +20,8 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -105,20 +102,15 @@ class StandIn:
         yield "train", self.utterances, self.speakers
         yield "eval", self.tests, self.testers
 
-    def write_tables(self) -> None:
-        """Kaldi data directories without audio, and trials."""
-        for name, utterances, speakers in self.sets():
-            scale_data.write_tables(self.folder / "audio" / name, utterances, speakers)
-        scale_data.write_trials(self.folder / "audio/eval/trials", self.tests, self.testers, self.trials)
-
     def write_audio(self, recordings: scale_data.Recordings) -> None:
-        """The same, with wav.scp."""
-        self.write_tables()
-        for name, utterances, _ in self.sets():
+        """Kaldi data directories with wav.scp."""
+        for name, utterances, speakers in self.sets():
             folder = self.folder / "audio" / name
+            scale_data.write_tables(folder, utterances, speakers)
             scale_data.write_lines(
                 folder / "wav.scp", (f"{u} {recordings.paths[recordings.place(n)]}\n" for n, u in enumerate(utterances))
             )
+        scale_data.write_trials(self.folder / "audio/eval/trials", self.tests, self.testers, self.trials)
 
     def write_features(self, recordings: scale_data.Recordings, archives: bool) -> None:
         """Kaldi data directories with features and VAD; without ``archives``, rows share one of few utterances."""
@@ -157,19 +149,23 @@ def table_steps(stand_in: StandIn) -> Iterator[Step]:
     copies = ["augment_data.py", "--config", "conf/augmentation/copies.yaml", "--set", "copies=1", "--set",
               f"subset={round(scale_data.COPIES * stand_in.share)}", "--noise", work / "noise", work / "audio/train"]
     yield Step("2", "a million copies", [*copies, work / "audio/train_copies"], [work / "audio/train_copies"])
+    yield from backend_steps(stand_in, work)
 
 
-def vector_steps(stand_in: StandIn, dim: int) -> Iterator[Step]:
-    """Back end and scores of embeddings."""
-    vectors, back_end, scores = (stand_in.folder / name for name in ("embeddings", "backend", "scores"))
-    train, tests = (stand_in.folder / "audio" / name for name in ("train", "eval"))
-    for name, utterances, speakers in stand_in.sets():
-        scale_data.write_embeddings(vectors / name, "level", utterances, speakers, dim)
-    command = ["train_backend.py", "--config", "conf/backend.yaml", f"scp:{vectors}/train/level.scp", train / "utt2spk"]
-    yield Step("8", f"back end, {dim} dimensions", [*command, back_end], [back_end])
-    command = ["score_sets.py", "--config", "conf/backend.yaml", "--evaluation", "conf/evaluation.yaml", "--backend",
-               back_end, "--embeddings", vectors, "--level", "level", "--cohort", train, scores, tests]
-    yield Step("9", f"scores of 580,000 trials, {dim} dimensions", command, [scores])
+def backend_steps(stand_in: StandIn, work: Path) -> Iterator[Step]:
+    """Back ends and scores, of levels of 512 and of 3000 dimensions."""
+    for dim in (512, 3000):
+        vectors = work / f"embeddings{dim}"
+        for name, utterances, speakers in stand_in.sets():
+            scale_data.write_embeddings(vectors / name, "level", utterances, speakers, dim)
+        back_end = ["train_backend.py", "--config", "conf/backend.yaml", f"scp:{vectors}/train/level.scp",
+                    work / "given/train/utt2spk", work / f"backend{dim}"]
+        yield Step("8", f"back end, {dim} dimensions", back_end, [work / f"backend{dim}"])
+        scores = ["score_sets.py", "--config", "conf/backend.yaml", "--evaluation", "conf/evaluation.yaml", "--backend",
+                  work / f"backend{dim}", "--embeddings", vectors, "--level", "level", "--cohort", work / "given/train",
+                  work / f"scores{dim}", work / "given/eval"]
+        yield Step("9", f"scores of 580,000 trials, {dim} dimensions", scores, [work / f"scores{dim}"])
+        shutil.rmtree(vectors)
 
 
 def frame_steps(stand_in: StandIn) -> Iterator[Step]:
@@ -281,10 +277,11 @@ def table(figures: list[Figure]) -> Iterator[str]:
             continue
         sizes = np.array([f.utterances for f in own], float)
         full = scale_data.UTTERANCES
-        slope, base = np.polyfit(sizes, [f.processor for f in own], 1)
+        (slope, base), (growth, least) = (
+            np.polyfit(sizes, [getattr(f, key) for f in own], 1) for key in ("processor", "gib")
+        )  # fmt: skip
         seconds = (base + slope * full) * own[-1].full
-        growth = max(own[-1].gib - own[-2].gib, 0) / (sizes[-1] - sizes[-2])
-        memory = own[-1].gib + growth * (full - sizes[-1])
+        memory = max(least + growth * full, own[-1].gib)
         steps = np.diff([f.processor for f in own])
         exponent = f"{math.log2(steps[1] / steps[0]):.2f}" if steps.min() > LEAST_SECONDS else "-"
         disk = own[-1].disk * own[-1].full * full / sizes[-1]
@@ -324,7 +321,7 @@ def chunk_steps(stand_in: StandIn, recordings: scale_data.Recordings) -> Iterato
 
 
 def run(
-    folder: Path, shares: Sequence[float], steps: Callable[[StandIn], Iterator[Step]],
+    folder: Path, shares: list[float], steps: Callable[[StandIn], Iterator[Step]],
     write: Callable[[StandIn], None], note: Callable[[dict], None],
 ) -> StandIn:  # fmt: skip
     """Measures steps with stand-ins of several sizes; the last one is left."""
@@ -345,7 +342,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scale", type=float, default=0.1, metavar="S", help="of VoxCeleb's size")
     parser.add_argument("--frames", type=float, default=0.1, metavar="F", help="of that, for steps on frames")
-    parser.add_argument("--vectors", type=float, default=1.0, metavar="V", help="of VoxCeleb's size, for embeddings")
     parser.add_argument("--table", action="store_true", help="only print the table of FOLDER/figures.jsonl")
     parser.add_argument("--chunks", nargs=2, metavar=("random|shards", "WORKERS"), help=argparse.SUPPRESS)
     parser.add_argument("folder", type=Path, metavar="FOLDER")
@@ -353,8 +349,8 @@ def main() -> None:
     if args.chunks:
         print(json.dumps(read_chunks(args.folder, args.chunks[0], int(args.chunks[1]))))
         return
-    if not all(0 < share <= 1 for share in (args.scale, args.frames, args.vectors)):
-        sys.exit("scale.py: error: --scale, --frames and --vectors: expected shares above 0, at most 1")
+    if not 0 < args.scale <= 1 or not 0 < args.frames <= 1:
+        sys.exit("scale.py: error: --scale and --frames: expected shares above 0, at most 1")
     path = args.folder / "figures.jsonl"
 
     def note(record: dict) -> None:
@@ -365,11 +361,11 @@ def main() -> None:
     if not args.table:
         args.folder.mkdir(parents=True, exist_ok=True)
         path.unlink(missing_ok=True)
-        note({"machine": machine(), "scale": args.scale, "frames": args.frames, "vectors": args.vectors})
+        note({"machine": machine(), "scale": args.scale, "frames": args.frames})
         recordings = scale_data.Recordings(
             args.folder / "wav", config.load(FeatureConfig, ROOT / "conf/features/mfcc.yaml")
         )
-        fractions = np.array([0.25, 0.5, 1.0])
+        fractions = [args.scale / 4, args.scale / 2, args.scale]
 
         def few(stand_in: StandIn) -> None:
             stand_in.write_audio(recordings)
@@ -379,16 +375,12 @@ def main() -> None:
             stand_in.write_audio(recordings)
             stand_in.write_features(recordings, archives=False)
 
-        last = run(args.folder, fractions * args.scale * args.frames, frame_steps, few, note)
+        last = run(args.folder, [share * args.frames for share in fractions], frame_steps, few, note)
         for what, data, reading, workers in chunk_steps(last, recordings):
             words = [sys.executable, __file__, "--chunks", reading, str(workers), data]
             note({"chunks": what, "workers": workers, **json.loads(subprocess.check_output(words, env=ENVIRONMENT))})
         shutil.rmtree(last.folder)
-        shutil.rmtree(run(args.folder, fractions * args.scale, table_steps, many, note).folder)
-        for dim in (512, 3000):
-            shares = fractions * args.vectors * 512 / dim
-            steps = partial(vector_steps, dim=dim)
-            shutil.rmtree(run(args.folder, shares, steps, StandIn.write_tables, note).folder)
+        shutil.rmtree(run(args.folder, fractions, table_steps, many, note).folder)
         shutil.rmtree(args.folder / "wav")
     records = [json.loads(line) for line in path.read_text().splitlines()]
     for line in report(records):
@@ -398,7 +390,7 @@ def main() -> None:
 def report(records: list[dict]) -> Iterator[str]:
     """The tables, Markdown."""
     head = records[0]
-    yield f"{head['machine']}; --scale {head['scale']:g} --frames {head['frames']:g} --vectors {head['vectors']:g}.\n"
+    yield f"{head['machine']}; --scale {head['scale']:g} --frames {head['frames']:g}.\n"
     yield from table([Figure(**record["figure"]) for record in records if "figure" in record])
     yield "\n| chunks of 2 s from disk | processes beside the training | chunks a second | first batch after |"
     yield "|---|---:|---:|---:|"

@@ -1,11 +1,10 @@
 #!/usr/bin/env bash
 # What an experiment of VoxCeleb's size costs, stage by stage: time, memory and disk, on a stand-in that this makes.
 #
-# usage: benchmarks/scale.sh [--scale S] [--frames F] [--vectors V] [--table] FOLDER
+# usage: benchmarks/scale.sh [--scale S] [--frames F] [--table] FOLDER
 #
 #   --scale S    the stand-in's size, as a share of 1.3 million utterances of 7,300 speakers (default 0.1: 5 GB of disk)
 #   --frames F   of that, the share with which steps are run that compute on frames (default 0.1)
-#   --vectors V  the stand-in's size for steps on embeddings of 512 dimensions (default 1: 3 GB of disk)
 #   --table      only prints the table of what FOLDER/figures.jsonl has
 #
 # The stand-in is removed from FOLDER at the end, figures.jsonl stays. benchmarks/scale.py says what is run and how.
