@@ -8,8 +8,10 @@ system; unlike those on the clock they do not depend on what else a machine does
 bytes of what it writes. Steps that compute on frames run with stand-ins smaller by F, and those marked "of 1/K" on a
 part of them. Through the three figures goes the line of least squares a + b N, of which the table has the value at the
 full size; "exponent" is log2 of (time of S - time of S/2) / (time of S/2 - time of S/4), in which what does not grow
-has no part: 1 is linear, 2 quadratic. Networks are tiny: the table has the stages' own work, docs/scale.md what
-networks take. Chunks are read after the archives have been dropped from the system's cache.
+has no part: 1 is linear, 2 quadratic. Back ends and scores, which read from disk what is more than a gibibyte, run with
+the sizes of VECTORS, whatever S, and the exponent is taken to the ratio that stands there; their rows share vectors.
+Networks are tiny: the table has the stages' own work, docs/scale.md what networks take. Chunks are read after the
+archives have been dropped from the system's cache.
 """
 
 import argparse
@@ -22,6 +24,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +45,9 @@ process = subprocess.Popen(sys.argv[1:], stdout=sys.stderr)
 _, status, usage = os.wait4(process.pid, 0)
 print(os.waitstatus_to_exitcode(status), usage.ru_utime + usage.ru_stime, usage.ru_maxrss)
 """
+# Dimensions of a level, the largest share of VoxCeleb's size, and the ratio of one size to the next.
+VECTORS = ((512, 1.0, 0.65), (3000, 0.16, 0.75))
+GROUPS = ("frames", "tables", "vectors")
 # Of a difference of processor seconds that tells something.
 LEAST_SECONDS = 0.3
 
@@ -149,29 +155,37 @@ def table_steps(stand_in: StandIn) -> Iterator[Step]:
     copies = ["augment_data.py", "--config", "conf/augmentation/copies.yaml", "--set", "copies=1", "--set",
               f"subset={round(scale_data.COPIES * stand_in.share)}", "--noise", work / "noise", work / "audio/train"]
     yield Step("2", "a million copies", [*copies, work / "audio/train_copies"], [work / "audio/train_copies"])
-    yield from backend_steps(stand_in, work)
 
 
-def backend_steps(stand_in: StandIn, work: Path) -> Iterator[Step]:
-    """Back ends and scores, of levels of 512 and of 3000 dimensions."""
-    for dim in (512, 3000):
-        vectors = work / f"embeddings{dim}"
-        for name, utterances, speakers in stand_in.sets():
-            scale_data.write_embeddings(vectors / name, "level", utterances, speakers, dim)
+def vector_steps(dim: int) -> Callable[[StandIn], Iterator[Step]]:
+    """Back ends and scores of levels of some dimensions."""
+
+    def steps(stand_in: StandIn) -> Iterator[Step]:
+        work, vectors = stand_in.folder / "work", stand_in.folder / "vectors"
+        train, test = stand_in.folder / "train", stand_in.folder / "eval"
         back_end = ["train_backend.py", "--config", "conf/backend.yaml", f"scp:{vectors}/train/level.scp",
-                    work / "given/train/utt2spk", work / f"backend{dim}"]
-        yield Step("8", f"back end, {dim} dimensions", back_end, [work / f"backend{dim}"])
+                    train / "utt2spk", work]
+        yield Step("8", f"back end, {dim} dimensions", back_end, [work])
         scores = ["score_sets.py", "--config", "conf/backend.yaml", "--evaluation", "conf/evaluation.yaml", "--backend",
-                  work / f"backend{dim}", "--embeddings", vectors, "--level", "level", "--cohort", work / "given/train",
-                  work / f"scores{dim}", work / "given/eval"]
-        yield Step("9", f"scores of 580,000 trials, {dim} dimensions", scores, [work / f"scores{dim}"])
-        shutil.rmtree(vectors)
+                  work, "--embeddings", vectors, "--level", "level", "--cohort", train, stand_in.folder / "scores",
+                  test]
+        yield Step("9", f"scores of 580,000 trials, {dim} dimensions", scores, [stand_in.folder / "scores"])
+
+    return steps
+
+
+def write_vectors(stand_in: StandIn, dim: int) -> None:
+    """Embeddings, and of data directories what back ends and scores read."""
+    for name, utterances, speakers in stand_in.sets():
+        scale_data.write_tables(stand_in.folder / name, utterances, speakers)
+        scale_data.write_embeddings(stand_in.folder / "vectors" / name, "level", utterances, speakers, dim)
+    scale_data.write_trials(stand_in.folder / "eval/trials", stand_in.tests, stand_in.testers, stand_in.trials)
 
 
 def frame_steps(stand_in: StandIn) -> Iterator[Step]:
     """The steps whose work is with frames."""
     folder, work = stand_in.folder, stand_in.folder / "work"
-    wavs, train, model = folder / "audio/train/wav.scp", work / "data/scale/train", work / "random/scale"
+    wavs, train, model = folder / "audio/train/wav.scp", work / "data/scale/train", work / "random"
     feats = ["compute_feats.py", "--config", "conf/features/mfcc.yaml", "--part", "1/4"]
     yield Step("3", "MFCC", [*feats, f"scp:{wavs}", f"ark,scp:{work}/f.ark,{work}/f.scp"], [work / "f.ark"], 4, True)
     vad = ["compute_vad.py", "--config", "conf/features/vad.yaml", f"scp:{work}/f.scp",
@@ -179,16 +193,16 @@ def frame_steps(stand_in: StandIn) -> Iterator[Step]:
     yield Step("3", "VAD", vad, [work / "v.ark"], 4, True)
     recipe = ["./run.sh", "--preset", "tiny", "--corpus", "scale", "--train-dir", folder / "features/train",
               "--nj", "2", "--eval-dir", folder / "features/eval", "--data-root", work / "data", "--exp-root",
-              work / "exp", "--noisy-sets", "", "--durations", "", "--student-set", "training.epochs=1",
-              "--teacher-set", "training.epochs=1 training.cache_gib=0"]
+              work / "exp", "--noisy-sets", "", "--durations", ""]
     yield Step("1", "", [*recipe, "--stage", "1", "--stop-stage", "1"], [], 1, True)
     three = ["--stage", "3", "--stop-stage", "3"]
     yield Step("3", "features as given: scripts, checks", [*recipe, *three], [], 1, True)
     yield Step("3", "shards", [*recipe, *three, "--reading", "shards"], [train / "shards"], 1, True)
     for reading in ("random", "shards"):
-        command = [*recipe, "--stage", "4", "--stop-stage", "4", "--reading", reading, "--exp-root", work / reading]
-        yield Step("4", f"start and an epoch, {reading}", command, [], 1, True)
-    model /= "teacher_tdnn_tiny_s0"
+        command = ["train_teacher.py", "--config", "conf/teachers/tdnn_tiny.yaml", "--seed", "0", "--data-dir", train]
+        for change in (f"reading={reading}", "epochs=1", "cache_gib=0"):
+            command += ["--set", f"training.{change}"]
+        yield Step("4", f"start and an epoch, {reading}", [*command, work / reading], [], 1, True)
     yield Step("5", "levels of a tiny network", ["extract_embeddings.py", "--config", "conf/extraction.yaml", "--model",
                                                  model, train, work / "levels"], [work / "levels"], 1, True)
     scale_data.write_embeddings(work / "targets", "segment6", stand_in.utterances, stand_in.speakers, 512)
@@ -272,7 +286,8 @@ def table(figures: list[Figure]) -> Iterator[str]:
     yield ("| stage | step | measured with | processor time at the full size | exponent | peak memory at the full size "
            "| disk |\n|---|---|---|---:|---:|---:|---:|")
     for stage, name in dict.fromkeys((figure.stage, figure.step) for figure in figures):
-        own = sorted((f for f in figures if (f.stage, f.step) == (stage, name)), key=lambda f: f.utterances)
+        own = [f for f in figures if (f.stage, f.step) == (stage, name)]
+        own = sorted({f.utterances: f for f in own}.values(), key=lambda f: f.utterances)
         if len(own) < 3:
             continue
         sizes = np.array([f.utterances for f in own], float)
@@ -282,8 +297,8 @@ def table(figures: list[Figure]) -> Iterator[str]:
         )  # fmt: skip
         seconds = (base + slope * full) * own[-1].full
         memory = max(least + growth * full, own[-1].gib)
-        steps = np.diff([f.processor for f in own])
-        exponent = f"{math.log2(steps[1] / steps[0]):.2f}" if steps.min() > LEAST_SECONDS else "-"
+        steps, ratio = np.diff([f.processor for f in own]), sizes[2] / sizes[1]
+        exponent = f"{math.log(steps[1] / steps[0], ratio):.2f}" if steps.min() > LEAST_SECONDS else "-"
         disk = own[-1].disk * own[-1].full * full / sizes[-1]
         part = f", of 1/{own[-1].full}" if own[-1].full > 1 else ""
         yield (
@@ -343,6 +358,7 @@ def main() -> None:
     parser.add_argument("--scale", type=float, default=0.1, metavar="S", help="of VoxCeleb's size")
     parser.add_argument("--frames", type=float, default=0.1, metavar="F", help="of that, for steps on frames")
     parser.add_argument("--table", action="store_true", help="only print the table of FOLDER/figures.jsonl")
+    parser.add_argument("--groups", default=" ".join(GROUPS), help=argparse.SUPPRESS)
     parser.add_argument("--chunks", nargs=2, metavar=("random|shards", "WORKERS"), help=argparse.SUPPRESS)
     parser.add_argument("folder", type=Path, metavar="FOLDER")
     args = parser.parse_args()
@@ -360,7 +376,9 @@ def main() -> None:
 
     if not args.table:
         args.folder.mkdir(parents=True, exist_ok=True)
-        path.unlink(missing_ok=True)
+        groups = args.groups.split()
+        if len(groups) == len(GROUPS):
+            path.unlink(missing_ok=True)
         note({"machine": machine(), "scale": args.scale, "frames": args.frames})
         recordings = scale_data.Recordings(
             args.folder / "wav", config.load(FeatureConfig, ROOT / "conf/features/mfcc.yaml")
@@ -375,12 +393,18 @@ def main() -> None:
             stand_in.write_audio(recordings)
             stand_in.write_features(recordings, archives=False)
 
-        last = run(args.folder, [share * args.frames for share in fractions], frame_steps, few, note)
-        for what, data, reading, workers in chunk_steps(last, recordings):
-            words = [sys.executable, __file__, "--chunks", reading, str(workers), data]
-            note({"chunks": what, "workers": workers, **json.loads(subprocess.check_output(words, env=ENVIRONMENT))})
-        shutil.rmtree(last.folder)
-        shutil.rmtree(run(args.folder, fractions, table_steps, many, note).folder)
+        if "frames" in groups:
+            last = run(args.folder, [share * args.frames for share in fractions], frame_steps, few, note)
+            for what, data, reading, workers in chunk_steps(last, recordings):
+                words = [sys.executable, __file__, "--chunks", reading, str(workers), data]
+                read = json.loads(subprocess.check_output(words, env=ENVIRONMENT))
+                note({"chunks": what, "workers": workers, **read})
+            shutil.rmtree(last.folder)
+        if "tables" in groups:
+            shutil.rmtree(run(args.folder, fractions, table_steps, many, note).folder)
+        for dim, share, ratio in VECTORS if "vectors" in groups else ():
+            shares = [share * ratio**2, share * ratio, share]
+            shutil.rmtree(run(args.folder, shares, vector_steps(dim), partial(write_vectors, dim=dim), note).folder)
         shutil.rmtree(args.folder / "wav")
     records = [json.loads(line) for line in path.read_text().splitlines()]
     for line in report(records):
@@ -394,10 +418,9 @@ def report(records: list[dict]) -> Iterator[str]:
     yield from table([Figure(**record["figure"]) for record in records if "figure" in record])
     yield "\n| chunks of 2 s from disk | processes beside the training | chunks a second | first batch after |"
     yield "|---|---:|---:|---:|"
-    for record in records:
-        if "chunks" in record:
-            figures = f"{record['chunks_a_second']:,.0f} | {record['first']:.1f} s"
-            yield f"| {record['chunks']} | {record['workers']} | {figures} |"
+    for record in {(r["chunks"], r["workers"]): r for r in records if "chunks" in r}.values():
+        figures = f"{record['chunks_a_second']:,.0f} | {record['first']:.1f} s"
+        yield f"| {record['chunks']} | {record['workers']} | {figures} |"
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ SECONDS = 7.8  # mean duration of an utterance
 RATE, FRAMES_A_SECOND = 16_000, 100
 # Different utterances: every name of a stand-in is that of one of them.
 RECORDINGS = 200
-TABLE_ROWS = 1 << 15
+VECTORS, VECTORS_A_SPEAKER = 12_000, 12
 
 
 def names(utterances: int, speakers: int, first: int = 10_000) -> tuple[list[str], list[str]]:
@@ -107,23 +107,28 @@ def write_archives(
 
 
 def write_embeddings(folder: Path, level: str, utterances: list[str], speakers: list[str], dim: int) -> None:
-    """``<level>.ark`` and ``<level>.scp``: float32 vectors around a mean of each speaker."""
+    """``<level>.ark`` and ``<level>.scp``: float32 vectors around a mean of each speaker.
+
+    The archive has a few vectors of each of a thousand speakers, so that it fits any disk; the script names one of them
+    for each utterance, so that what reads it has as many rows as there are utterances.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    rng = np.random.default_rng(dim)
-    path, lines, offset, head = folder / f"{level}.ark", [], 0, b"\0BFV \4" + np.int32(dim).tobytes()
-    mean, current = np.zeros(dim, np.float32), ""
+    rng, head = np.random.default_rng(dim), b"\0BFV \4" + np.int32(dim).tobytes()
+    path = folder / f"{level}.ark"
+    means = rng.standard_normal((VECTORS // VECTORS_A_SPEAKER, dim), dtype=np.float32)
     with open(path, "wb") as file:
-        for start in range(0, len(utterances), 1024):
-            noise = rng.standard_normal((min(1024, len(utterances) - start), dim), dtype=np.float32)
-            for row, vector in enumerate(noise, start):
-                if speakers[row] != current:
-                    current, mean = speakers[row], rng.standard_normal(dim, dtype=np.float32)
-                key = utterances[row].encode() + b" "
-                offset += len(key)
-                lines.append(f"{utterances[row]} {path}:{offset}\n")
-                offset += len(head) + 4 * dim
-                file.write(key + head + (vector + mean).tobytes())
-    write_lines(folder / f"{level}.scp", iter(lines))
+        for row in range(VECTORS):
+            vector = means[row // VECTORS_A_SPEAKER] + rng.standard_normal(dim, dtype=np.float32)
+            file.write(b"x " + head + vector.tobytes())
+    length = 2 + len(head) + 4 * dim
+    number, place, current = -1, 0, ""
+    with atomic_write(folder / f"{level}.scp") as script:
+        for utterance, speaker in zip(utterances, speakers, strict=True):
+            if speaker != current:
+                number, place, current = number + 1, 0, speaker
+            row = number * VECTORS_A_SPEAKER % VECTORS + place % VECTORS_A_SPEAKER
+            script.write(f"{utterance} {path}:{row * length + 2}\n")
+            place += 1
 
 
 def write_trials(path: Path, utterances: list[str], speakers: list[str], count: int) -> None:
