@@ -69,6 +69,11 @@ def test_kaldis_copies_are_one_of_each_kind_and_some_are_kept(write, options, tr
     assert len(some) == 7 and some.keys() <= every.keys()
 
 
+def test_several_copies_of_each_kind_have_names_of_their_own(write, options, train):
+    copies = write(options("kaldi", "copies=2"))
+    assert len(copies.speakers()) == len(cuts(copies.path)) == 8 * len(train.speakers())
+
+
 def test_noisy_twin_has_names_and_trials_of_its_set(write, options, data):
     source = DataDir(data / "eval")
     noisy = write(options("eval_noisy"), "eval_noisy", source, same_ids=True)

@@ -94,7 +94,8 @@ def write_copies(
                     continue
                 rng = stream(config.seed, source.path.name, cut.id, str(number), kind or "")
                 drawn = kind or augmenter.draw_kind(rng)
-                name = cut.id if same_ids else f"{cut.id}-{drawn}{number + 1 if kind is None else ''}"
+                which = number + 1 if kind is None or config.copies > 1 else ""
+                name = cut.id if same_ids else f"{cut.id}-{drawn}{which}"
                 augmented, snr = augmenter(cut, speaker, drawn, rng)
                 copies.add(name, cut.id, speaker, augmented.duration, snr)
                 yield fastcopy(augmented, id=name)
