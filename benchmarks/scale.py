@@ -4,14 +4,14 @@
 Method: stand-ins of S/4, S/2 and S of VoxCeleb's size (scale_data.py: ids of its form, 178 utterances a speaker of 7.8
 s on average, of 200 different recordings of noise; compressed features and VAD; trials of VoxCeleb1-H). Every stage's
 own command, in a process with one thread, processes that it starts counted in: seconds of a processor (user and
-system; unlike those on the clock they do not depend on what else a machine does), peak memory of the largest process,
+system; they depend less than those on the clock on what else a machine does), peak memory of the largest process,
 bytes of what it writes. Steps that compute on frames run with stand-ins smaller by F, and those marked "of 1/K" on a
 part of them. Through the three figures goes the line of least squares a + b N, of which the table has the value at the
-full size; "exponent" is log2 of (time of S - time of S/2) / (time of S/2 - time of S/4), in which what does not grow
-has no part: 1 is linear, 2 quadratic. Back ends and scores, which read from disk what is more than a gibibyte, run with
-the sizes of VECTORS, whatever S, and the exponent is taken to the ratio that stands there; their rows share vectors.
-Networks are tiny: the table has the stages' own work, docs/scale.md what networks take. Chunks are read after the
-archives have been dropped from the system's cache.
+full size; "exponent" is the log of the ratio of the largest and the smallest stand-in's times by that of their sizes:
+1 is linear, 2 quadratic; what does not grow lowers it. Back ends and scores, which read from disk what is more than a
+gibibyte, run with the sizes of VECTORS, whatever S; their rows share vectors. Networks are tiny: the table has the
+stages' own work, docs/scale.md what networks take. Chunks are read after the archives have been dropped from the
+system's cache.
 """
 
 import argparse
@@ -48,8 +48,6 @@ print(os.waitstatus_to_exitcode(status), usage.ru_utime + usage.ru_stime, usage.
 # Dimensions of a level, the largest share of VoxCeleb's size, and the ratio of one size to the next.
 VECTORS = ((512, 1.0, 0.65), (3000, 0.16, 0.75))
 GROUPS = ("frames", "tables", "vectors")
-# Of a difference of processor seconds that tells something.
-LEAST_SECONDS = 0.3
 
 
 @dataclass
@@ -287,7 +285,7 @@ def table(figures: list[Figure]) -> Iterator[str]:
            "| disk |\n|---|---|---|---:|---:|---:|---:|")
     for stage, name in dict.fromkeys((figure.stage, figure.step) for figure in figures):
         own = [f for f in figures if (f.stage, f.step) == (stage, name)]
-        own = sorted({f.utterances: f for f in own}.values(), key=lambda f: f.utterances)
+        own = sorted({f.utterances: f for f in own}.values(), key=lambda f: f.utterances)[-3:]
         if len(own) < 3:
             continue
         sizes = np.array([f.utterances for f in own], float)
@@ -297,13 +295,12 @@ def table(figures: list[Figure]) -> Iterator[str]:
         )  # fmt: skip
         seconds = (base + slope * full) * own[-1].full
         memory = max(least + growth * full, own[-1].gib)
-        steps, ratio = np.diff([f.processor for f in own]), sizes[2] / sizes[1]
-        exponent = f"{math.log(steps[1] / steps[0], ratio):.2f}" if steps.min() > LEAST_SECONDS else "-"
+        exponent = math.log(own[-1].processor / own[0].processor, sizes[-1] / sizes[0])
         disk = own[-1].disk * own[-1].full * full / sizes[-1]
         part = f", of 1/{own[-1].full}" if own[-1].full > 1 else ""
         yield (
             f"| {stage} | {name} | {int(sizes[-1]):,} utterances{part}: {own[-1].processor:.1f} s, {own[-1].gib:.2f} "
-            f"GiB | {spell(seconds)} | {exponent} | {memory:.1f} GiB | "
+            f"GiB | {spell(seconds)} | {exponent:.2f} | {memory:.1f} GiB | "
             f"{f'{disk / 1e9:.1f} GB' if disk > 5e7 else '-'} |"
         )
 
