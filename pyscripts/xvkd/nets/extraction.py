@@ -10,12 +10,9 @@ import torch
 
 from xvkd.config import limits
 from xvkd.errors import UserError
-from xvkd.memory import give_back_freed_memory
 from xvkd.nets.network import XvectorNetwork
 from xvkd.nets.onnx_network import OnnxNetwork
 
-# Windows between which freed memory is kept: without an end it grows, and after each it would take time.
-_WINDOWS_KEPT = 16
 # What is extracted: an utterance, or a piece of one; in messages it is the utterance.
 Key = TypeVar("Key")
 
@@ -93,15 +90,13 @@ def extract(
     """
     network = network.to(device)
     window: list[tuple[Key, np.ndarray]] = []
-    for number, utterance in enumerate(utterances, 1):
+    for utterance in utterances:
         if len(utterance[1]) == 0:
             raise UserError(f"utterance '{utterance[0]}' has no voiced frame: remove it from the data directory")
         window.append(utterance)
         if len(window) == config.window_utterances:
             yield from _extract_window(network, window, levels, config, device)
             window = []
-            if number % (_WINDOWS_KEPT * config.window_utterances) == 0:
-                give_back_freed_memory()
     yield from _extract_window(network, window, levels, config, device)
 
 

@@ -1,19 +1,34 @@
 """Where and in which precision to compute."""
 
+import ctypes
 import logging
 import statistics
 
 import torch
 
-from xvkd.memory import keep_freed_memory
+# Parameters of glibc's mallopt(3).
+_TRIM_THRESHOLD, _MMAP_MAX = -1, -4
 
 
 def choose_device() -> torch.device:
     """The first GPU if there is one, of several ranks each one's own; else the processor, for which memory is kept."""
     if torch.cuda.is_available():
         return torch.device("cuda")
-    keep_freed_memory()
+    _keep_freed_memory()
     return torch.device("cpu")
+
+
+def _keep_freed_memory() -> None:
+    """Lets the process keep the memory that it frees.
+
+    The activations of a batch are large: by default glibc gives each back to the system when it is freed, and the
+    system clears the same pages again for the next batch, which takes a quarter of the time of a float32 training
+    (``benchmarks/training_speed.py``). Other C libraries have nothing of the kind to set.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_MMAP_MAX, 0)
+        mallopt(_TRIM_THRESHOLD, -1)
 
 
 def choose_precision(device: torch.device, wanted: str) -> torch.dtype:
