@@ -22,7 +22,8 @@ fi
 if ! "$dry_run"; then
   # What is in force, on the screen and beside the experiment.
   mkdir -p "$exp"
-  for name in $allowed_options; do printf '%s=%q\n' "$name" "${!name}"; done | sort >"$exp/options.txt"
+  for name in $allowed_options; do printf '%s=%q\n' "$name" "${!name}"; done | sort >"$exp/options.txt" \
+    || die "$exp/options.txt: cannot be written; free space, or name another folder with --exp-root"
   log "options in force (also in $exp/options.txt):"
   paste -s -d' ' "$exp/options.txt" | fold -s -w 110 | sed 's/^/    /' >&2
 fi

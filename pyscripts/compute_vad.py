@@ -50,7 +50,7 @@ def main() -> None:
             stack.enter_context(open_writer(output, False, args.allow_pipes)) if output else None
             for output in (args.vad, args.vad_posteriors)
         )
-        for utterances, features in batches(with_frames(table, str(args.features), count)):
+        for utterances, features in batches(with_frames(table, str(args.input), count)):
             if vad:
                 for utterance, voiced in zip(utterances, decide(features, options, args.vad_backend), strict=True):
                     count.add(utterance, voiced)
@@ -67,11 +67,11 @@ def main() -> None:
                 progress.update(len(utterances))
         # A part may be empty where there are more jobs than utterances.
         if not count.utterances and args.part[1] == 1:
-            raise UserError(f"{args.features}: no utterance with frames ({count.empty} without)")
+            raise UserError(f"{args.input}: no utterance with frames ({count.empty} without)")
     if vad:
         count.report()
         if args.part[1] == 1 and count.utterances and not count.voiced_frames:
-            raise UserError(f"{args.features}: no utterance has a voiced frame")
+            raise UserError(f"{args.input}: no utterance has a voiced frame")
 
 
 @dataclass
@@ -124,7 +124,7 @@ def parse_arguments() -> argparse.Namespace:
         "--vad-posteriors", type=wspecifier, metavar="OUTPUT", help="gets the HMM's probability of speech in each frame"
     )
     parser.add_argument("--part", type=cli.part, default=(1, 1), metavar="JOB/NUM_JOBS", help="of the sorted keys")
-    parser.add_argument("features", type=rspecifier, metavar="FEATURES", help="scp:FEATS.SCP, ark:-, ...")
+    parser.add_argument("input", type=rspecifier, metavar="FEATURES", help="scp:FEATS.SCP, ark:-, ...")
     parser.add_argument(
         "vad", type=wspecifier, nargs="?", metavar="VAD", help="ark,scp:VAD.ARK,VAD.SCP, ...: 1 where voiced, else 0"
     )
@@ -134,13 +134,13 @@ def parse_arguments() -> argparse.Namespace:
 
 def read_features(args: argparse.Namespace) -> tuple[list[str] | None, Iterator[tuple[str, np.ndarray]]]:
     """The keys of the utterances, None if only reading tells them, and the utterances one by one."""
-    if args.features.kind == "scp" and not args.features.permissive:
-        reader = open_random(args.features, args.allow_pipes)
+    if args.input.kind == "scp" and not args.input.permissive:
+        reader = open_random(args.input, args.allow_pipes)
         keys = list(reader) if args.part == (1, 1) else slice_part(reader, args.part)
         return keys, ((key, reader[key]) for key in keys)
     if args.part != (1, 1):
-        raise UserError(f"{args.features}: --part needs a script, scp:FILE, all of which can be read")
-    return None, read_items(args.features, args.allow_pipes)
+        raise UserError(f"{args.input}: --part needs a script, scp:FILE, all of which can be read")
+    return None, read_items(args.input, args.allow_pipes)
 
 
 def with_frames(table: Iterator[tuple[str, np.ndarray]], name: str, count: Count) -> Iterator[tuple[str, np.ndarray]]:

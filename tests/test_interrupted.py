@@ -61,7 +61,7 @@ def test_killed_at_random_moments(undisturbed, tmp_path, seed):
     assert_undisturbed(tmp_path, undisturbed[1])
 
 
-@pytest.mark.parametrize(("kilobytes", "before"), [(1, None), (30, None), (200, None), (100, 3)])
+@pytest.mark.parametrize(("kilobytes", "before"), [(2, None), (30, None), (200, None), (100, 3)])
 def test_full_disk(undisturbed, tmp_path, kilobytes, before):
     """From a stage on, no file can grow beyond a limit: one clear sentence, and a plain run afterwards is whole."""
     if before is not None:
