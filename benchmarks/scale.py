@@ -16,7 +16,6 @@ system's cache.
 
 import argparse
 import json
-import math
 import os
 import shutil
 import subprocess
@@ -30,6 +29,7 @@ from pathlib import Path
 import numpy as np
 import scale_data
 from machine import ROOT, machine
+from scale_table import Figure, report
 
 from xvkd import config
 from xvkd.features.extraction import FeatureConfig
@@ -48,20 +48,6 @@ print(os.waitstatus_to_exitcode(status), usage.ru_utime + usage.ru_stime, usage.
 # Dimensions of a level, the largest share of VoxCeleb's size, and the ratio of one size to the next.
 VECTORS = ((512, 1.0, 0.65), (3000, 0.16, 0.75))
 GROUPS = ("frames", "tables", "vectors")
-
-
-@dataclass
-class Figure:
-    """A measurement."""
-
-    stage: str
-    step: str
-    utterances: int
-    processor: float  # seconds
-    clock: float
-    gib: float
-    disk: int  # bytes
-    full: float  # how often what was measured goes into the step at the full size, at the same number of utterances
 
 
 @dataclass
@@ -279,39 +265,6 @@ def drop(path: Path) -> None:
     os.close(descriptor)
 
 
-def table(figures: list[Figure]) -> Iterator[str]:
-    """Markdown."""
-    yield ("| stage | step | measured with | processor time at the full size | exponent | peak memory at the full size "
-           "| disk |\n|---|---|---|---:|---:|---:|---:|")
-    for stage, name in dict.fromkeys((figure.stage, figure.step) for figure in figures):
-        own = [f for f in figures if (f.stage, f.step) == (stage, name)]
-        own = sorted({f.utterances: f for f in own}.values(), key=lambda f: f.utterances)[-3:]
-        if len(own) < 3:
-            continue
-        sizes = np.array([f.utterances for f in own], float)
-        full = scale_data.UTTERANCES
-        (slope, base), (growth, least) = (
-            np.polyfit(sizes, [getattr(f, key) for f in own], 1) for key in ("processor", "gib")
-        )  # fmt: skip
-        seconds = (base + slope * full) * own[-1].full
-        memory = max(least + growth * full, own[-1].gib)
-        exponent = math.log(own[-1].processor / own[0].processor, sizes[-1] / sizes[0])
-        disk = own[-1].disk * own[-1].full * full / sizes[-1]
-        part = f", of 1/{own[-1].full}" if own[-1].full > 1 else ""
-        yield (
-            f"| {stage} | {name} | {int(sizes[-1]):,} utterances{part}: {own[-1].processor:.1f} s, {own[-1].gib:.2f} "
-            f"GiB | {spell(seconds)} | {exponent:.2f} | {memory:.1f} GiB | "
-            f"{f'{disk / 1e9:.1f} GB' if disk > 5e7 else '-'} |"
-        )
-
-
-def spell(seconds: float) -> str:
-    """Seconds as people say them."""
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
-
-
 def chunk_steps(stand_in: StandIn, recordings: scale_data.Recordings) -> Iterator[tuple[str, Path, str, int]]:
     """Where chunks are read from: what it is, the data directory, how it is read, and by how many processes."""
     work = stand_in.folder / "work"
@@ -406,18 +359,6 @@ def main() -> None:
     records = [json.loads(line) for line in path.read_text().splitlines()]
     for line in report(records):
         print(line)
-
-
-def report(records: list[dict]) -> Iterator[str]:
-    """The tables, Markdown."""
-    head = records[0]
-    yield f"{head['machine']}; --scale {head['scale']:g} --frames {head['frames']:g}.\n"
-    yield from table([Figure(**record["figure"]) for record in records if "figure" in record])
-    yield "\n| chunks of 2 s from disk | processes beside the training | chunks a second | first batch after |"
-    yield "|---|---:|---:|---:|"
-    for record in {(r["chunks"], r["workers"]): r for r in records if "chunks" in r}.values():
-        figures = f"{record['chunks_a_second']:,.0f} | {record['first']:.1f} s"
-        yield f"| {record['chunks']} | {record['workers']} | {figures} |"
 
 
 if __name__ == "__main__":
