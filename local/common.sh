@@ -12,11 +12,13 @@ log() { printf '%s %s\n' "$(date '+%H:%M:%S')" "$*" >&2; }
 die() { printf '%s: error: %s\n' "$(basename "$0")" "$*" >&2; exit 1; }
 # choices FOLDER SUFFIX: the names that its files give to choose from.
 choices() { basename -a -s "$2" "$1"/*"$2" | paste -sd' '; }
+# base_of FILE: the name of the YAML file beside it that it stands on, if any.
+base_of() { sed -n 's/^base: *\([A-Za-z0-9_]*\).*/\1/p' "$1"; }
 # yaml_value FILE KEY: a value that stands at the left margin of a file, or of its base.
 yaml_value() {
   local value base
   value="$(sed -n "s/^$2: *\([^ #]*\).*/\1/p" "$1")"
-  base="$(sed -n 's/^base: *\([A-Za-z0-9_]*\).*/\1/p' "$1")"
+  base="$(base_of "$1")"
   if [ -z "$value" ] && [ -n "$base" ]; then value="$(yaml_value "$(dirname "$1")/$base.yaml" "$2")"; fi
   printf '%s' "$value"
 }
@@ -155,7 +157,7 @@ no_use() { [[ " $given_options " != *" $1 "* ]] || die "--${1//_/-}: has no use 
 corpus_takes() {
   local file="${2:-$corpus_config}" base
   if grep -q "^  $1:" "$file"; then return 0; fi
-  base="$(sed -n 's/^base: *\([A-Za-z0-9_]*\).*/\1/p' "$file")"
+  base="$(base_of "$file")"
   [ -n "$base" ] && corpus_takes "$1" "$(dirname "$file")/$base.yaml"
 }
 for _name in $corpus_paths; do

@@ -31,11 +31,9 @@ fi
 
 # table_inputs PATH: --input for a file; of a data directory its tables count, not what else may lie there.
 table_inputs() {
-  local file files=("$1")
+  local files=("$1")
   if [ -d "$1" ]; then files=("$1"/{*.scp,segments,utt2*,spk2*,trials*,enrol*,*.jsonl*}); fi
-  for file in "${files[@]}"; do
-    if [ -f "$file" ]; then printf -- '--input\n%s\n' "$file"; fi
-  done
+  inputs_there "${files[@]}"
 }
 for path in "$audio" "$voxceleb1_root" "$voxceleb2_root" "$trials_root" "$corpus_root"; do
   if [ -n "$path" ]; then inputs+=(--input "$path"); fi

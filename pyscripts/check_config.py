@@ -13,7 +13,7 @@ from xvkd.backend.backend import BackendConfig
 from xvkd.corpora.prepare import load_corpus
 from xvkd.distillation.assembly import check_sequences, imitated_level
 from xvkd.distillation.config import LossConfig
-from xvkd.distillation.levels import Level, level_names, parse_levels
+from xvkd.distillation.levels import level_names, levels_of, parse_levels
 from xvkd.distillation.task import losses_of
 from xvkd.errors import UserError
 from xvkd.evaluation.report import EvaluationConfig
@@ -84,13 +84,12 @@ def _check_student(
     text: str, loss: LossConfig, name: str, teacher: str, known: Collection[str], output_level: str | None
 ) -> None:
     """What can be told of a student before its teacher is there; stage 6 looks other teachers' levels up."""
-    levels = []
-    for part in parse_levels(text):
-        owner, _, level = part.rpartition(":")
-        levels.append(Level(part, 0 if owner in ("", name) else 1, level))
-        if levels[-1].teacher == 0 and plain_level(level) not in known:
+    owners = dict.fromkeys(part.rpartition(":")[0] for part in parse_levels(text))
+    levels = levels_of(text, [name, *(owner for owner in owners if owner not in ("", name))])
+    for level in levels:
+        if level.teacher == 0 and plain_level(level.name) not in known:
             there = ", ".join(known) or "none"
-            raise UserError(f"--students {text}: {teacher} has no level '{level}' (there are: {there})")
+            raise UserError(f"--students {text}: {teacher} has no level '{level.name}' (there are: {there})")
     check_sequences(levels, loss)
     if losses_of(loss, "posteriors"):
         if output_level is None:

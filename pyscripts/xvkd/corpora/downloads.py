@@ -97,7 +97,7 @@ def _transfer(url: str, path: Path) -> None:
     """Fetches a file; as long as more of it comes, an interrupted transfer is taken up again."""
     part = path.with_name(f"{path.name}.part")
     while True:
-        before = part.stat().st_size if part.exists() else 0
+        before = _size(part)
         try:
             if _receive(url, part, before):
                 part.rename(path)
@@ -112,14 +112,19 @@ def _transfer(url: str, path: Path) -> None:
             if getattr(error, "errno", None) in OUT_OF_SPACE:
                 raise UserError(f"{part}: no space left: free some and repeat, which goes on from here") from None
             reason = getattr(error, "reason", None) or error
-            if (part.stat().st_size if part.exists() else 0) <= before:
+            if _size(part) <= before:
                 raise UserError(f"{url}: cannot be reached ({reason}): repeat where there is a network, which goes on "
                                 f"from here, or {_MIRROR}") from None
-        now = part.stat().st_size if part.exists() else 0
+        now = _size(part)
         if now <= before:
             raise UserError(f"{url}: the transfer breaks off again and again at {now} bytes: repeat later, which goes "
                             f"on from here, or {_MIRROR}")
         logging.info("%s: interrupted after %d bytes; going on", url, now)
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file; 0 if it is not there."""
+    return path.stat().st_size if path.exists() else 0
 
 
 def _receive(url: str, part: Path, start: int) -> bool:

@@ -8,7 +8,7 @@ from xvkd.corpora.bad_recordings import BadRecordings
 from xvkd.corpora.corpus_set import CorpusSet, Tables
 from xvkd.corpora.kaldi_recordings import add_recordings
 from xvkd.corpora.paths import absolute_script
-from xvkd.corpora.trials import Utterance
+from xvkd.corpora.trials import GENDERS, Utterance
 from xvkd.errors import UserError
 from xvkd.kaldi.datadir import check_tables
 from xvkd.kaldi.tables import numbers, read_table
@@ -17,7 +17,6 @@ _TABLES = (
     "wav.scp", "segments", "feats.scp", "vad.scp", "utt2spk", "spk2utt", "spk2gender", "utt2dur", "utt2session",
     "utt2snr",
 )  # fmt: skip
-_GENDERS = {"f": "female", "m": "male"}
 
 
 def is_kaldi(path: Path) -> bool:
@@ -140,6 +139,6 @@ def _genders(folder: Path, table: dict[str, str] | None, speakers: set[str]) -> 
     for speaker in sorted(speakers - table.keys()):
         raise UserError(f"{folder / 'spk2gender'}: speaker '{speaker}' is missing: add it, or remove the file")
     for speaker, gender in table.items():
-        if gender not in _GENDERS:
+        if gender not in GENDERS:
             raise UserError(f"{folder / 'spk2gender'}: speaker '{speaker}': gender '{gender}' (expected m or f)")
-    return {speaker: _GENDERS[table[speaker]] for speaker in speakers}
+    return {speaker: GENDERS[table[speaker]] for speaker in speakers}

@@ -9,7 +9,7 @@ from xvkd.corpora.audio_files import walk
 from xvkd.corpora.bad_recordings import BadRecordings
 from xvkd.corpora.corpus_set import span
 from xvkd.corpora.split import SplitOptions, split_speakers
-from xvkd.corpora.trials import Utterance
+from xvkd.corpora.trials import GENDERS, Utterance
 from xvkd.errors import UserError
 from xvkd.features.lhotse_audio import checked_headers
 from xvkd.progress import Progress
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     # An utterance, its recording and its text.
     Described = tuple[Utterance, lhotse.Recording, str | None]
-
-_GENDERS = {"f": "female", "m": "male"}
 
 
 def root_of(corpus_root: str, mark: str, *folders: str) -> Path:
@@ -83,7 +81,7 @@ def run_recipe(
             if error is not None:
                 bad.leave_out([name], error)
                 continue
-            gender = _GENDERS.get((genders.get(supervision.speaker) or supervision.gender or " ")[0].lower(), "")
+            gender = GENDERS.get((genders.get(supervision.speaker) or supervision.gender or " ")[0].lower(), "")
             utterance = Utterance(name, supervision.speaker, session(supervision.id), gender)
             described.append((utterance, fastcopy(recording, id=name), supervision.text))
     return sorted(described, key=lambda item: item[0].id)

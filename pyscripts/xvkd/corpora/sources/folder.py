@@ -14,7 +14,7 @@ from xvkd.corpora.audio_files import audio_files, claim, describe
 from xvkd.corpora.bad_recordings import BadRecordings
 from xvkd.corpora.names import SUFFIXES, safe, safe_speaker
 from xvkd.corpora.split import SplitOptions, split_speakers
-from xvkd.corpora.trials import Utterance
+from xvkd.corpora.trials import GENDERS, Utterance
 from xvkd.errors import UserError
 from xvkd.kaldi.tables import read_table
 from xvkd.progress import Progress
@@ -22,7 +22,7 @@ from xvkd.progress import Progress
 if TYPE_CHECKING:
     import lhotse
 
-_GENDERS = {"f": "female", "female": "female", "m": "male", "male": "male"}
+_GENDERS = {**GENDERS, **{name: name for name in GENDERS.values()}}
 
 
 @dataclass

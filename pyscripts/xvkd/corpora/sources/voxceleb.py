@@ -24,7 +24,7 @@ from xvkd.corpora.corpus_set import CorpusSet, from_manifests
 from xvkd.corpora.names import Names
 from xvkd.corpora.split import Files, hold_out, some_of_each
 from xvkd.corpora.trial_formats import read_trial_list, without
-from xvkd.corpora.trials import TrialList, Utterance
+from xvkd.corpora.trials import GENDERS, TrialList, Utterance
 from xvkd.errors import UserError
 from xvkd.progress import Progress
 
@@ -33,7 +33,6 @@ Parts = dict[str, Files]
 _SPEAKER = re.compile(r"id\d{5}")
 # Numbers of VoxCeleb1's speakers, VoxCeleb2's being lower, and of those to test with, whose names begin with E.
 _FIRST_OF_1, _TEST_OF_1 = 10001, range(10270, 10310)
-_GENDERS = {"f": "female", "m": "male"}
 _SITE = "https://www.robots.ox.ac.uk/~vgg/data/voxceleb/"
 
 
@@ -187,7 +186,7 @@ def _metadata(path: Path) -> tuple[dict[str, str], dict[str, str]]:
         raise UserError(f"{path}: expected a first line with the columns Gender and Set; get it anew from {_SITE}")
     gender, half = head.index("Gender"), head.index("Set")
     rows = [row for row in rows[1:] if len(row) >= len(head)]
-    return {row[0]: _GENDERS.get(row[gender], "") for row in rows}, {row[0]: row[half] for row in rows}
+    return {row[0]: GENDERS.get(row[gender], "") for row in rows}, {row[0]: row[half] for row in rows}
 
 
 def _eval(options: Options, parts: Parts, trained: set[str]) -> tuple[dict[str, TrialList], Files]:
