@@ -19,7 +19,8 @@ local/make_environment.sh --dev
 
 ruff check .
 git ls-files -z '*.sh' .ci/run | xargs -0 shellcheck -x
-# Tests run side by side, each with one thread; those of a file in one process, since they share what they prepare.
+# Tests run side by side, each with one thread; those of a file in one process, since they share what they prepare; and
+# files in the order of conftest.py.
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
-python3 -m pytest -n auto --dist loadfile "${lane[@]}" "$@"
+python3 -m pytest -n auto --dist loadfile --no-loadscope-reorder "${lane[@]}" "$@"
 if "$all" && [ $# -eq 0 ]; then tests/run_slurm.sh; fi
