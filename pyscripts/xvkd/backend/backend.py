@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 
 from xvkd.backend.plda import Plda
-from xvkd.backend.statistics import ROWS_AT_ONCE, mean_of
+from xvkd.backend.statistics import mean_of
 from xvkd.backend.transforms import apply_affine, estimate_lda, length_normalise
 from xvkd.errors import UserError
 from xvkd.kaldi.archives import read_matrix, read_vector, write_matrix, write_vector
 from xvkd.kaldi.plda_format import read_plda, write_plda
-from xvkd.kaldi.stored import Vectors
+from xvkd.kaldi.stored import Vectors, blocks
 from xvkd.schema import choices, limits
 
 SCORINGS = ("cosine", "lda_cosine", "plda")
@@ -109,8 +109,7 @@ class Backend:
         transform = _move_offset(transform, mean).astype(np.float32)
         affine = _move_offset(transform, -mean)
         projected = np.empty((len(vectors), len(affine)))
-        for start in range(0, len(vectors), ROWS_AT_ONCE):
-            block = slice(start, start + ROWS_AT_ONCE)
+        for block in blocks(len(vectors)):
             projected[block] = length_normalise(apply_affine(affine, vectors[block]))
         plda = Plda.train(projected, speakers, num_em_iters)
         return cls(mean, transform, plda)

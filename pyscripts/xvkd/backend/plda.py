@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from xvkd.backend.products import TABLE_CELLS, pair_products
-from xvkd.backend.statistics import ROWS_AT_ONCE, SpeakerStatistics, mean_and_covariance
+from xvkd.backend.statistics import SpeakerStatistics, mean_and_covariance
 from xvkd.errors import UserError
+from xvkd.kaldi.stored import blocks
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,8 +105,7 @@ class Plda:
         prior = 1 + self.psi
         terms = 0.5 * np.sum(np.log(prior) - np.log(variance), axis=1)[group]
         vectors = averages if overwrite else np.empty(averages.shape)
-        for start in range(0, len(averages), ROWS_AT_ONCE):
-            block = slice(start, start + ROWS_AT_ONCE)
+        for block in blocks(len(averages)):
             expected = averages[block] * gain[group[block]]
             vectors[block] = expected / variance[group[block]]
             terms[block] -= 0.5 * np.einsum("md,md->m", expected, vectors[block])
@@ -199,8 +199,7 @@ class Models:
         at_once = max(1, TABLE_CELLS // max(1, len(test)))
         for first in range(0, len(self.weights), at_once):
             table = _weighted_squares(test, self.weights[first : first + at_once])
-            for start in range(0, len(scores), chunk):
-                part = slice(start, start + chunk)
+            for part in blocks(len(scores), chunk):
                 models, tests = enrol_index[part], test_index[part]
                 if first == 0:
                     scores[part] += self.terms[models]
@@ -272,7 +271,6 @@ def _distinct(counts: np.ndarray) -> np.ndarray:
 def _weighted_squares(vectors: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """(K, N): for each row of ``weights`` (K, D), the weighted sum of squares of each vector."""
     sums = np.empty((len(weights), len(vectors)))
-    for start in range(0, len(vectors), ROWS_AT_ONCE):
-        block = slice(start, start + ROWS_AT_ONCE)
+    for block in blocks(len(vectors)):
         sums[:, block] = weights @ (vectors[block] ** 2).T
     return sums

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from xvkd.kaldi.stored import blocks
+
 # A block of the full table of products is computed where trials fill more than this share of it:
 # a matrix product does about twenty cells in the time that fetching one pair's vectors takes.
 DENSE_SHARE = 0.05
@@ -37,14 +39,14 @@ def pair_products(
         if index.size and not 0 <= index.min() <= index.max() < len(side):
             raise ValueError(f"indices from {index.min()} to {index.max()} into {len(side)} vectors")
     products = np.empty(len(left_index))
-    for start in range(0, len(products), chunk):
-        rows, columns = left_index[start : start + chunk], right_index[start : start + chunk]
+    for part in blocks(len(products), chunk):
+        rows, columns = left_index[part], right_index[part]
         if (rows[1:] >= rows[:-1]).all():
-            products[start : start + chunk] = _sorted_products(left, right, rows, columns)
+            products[part] = _sorted_products(left, right, rows, columns)
         else:
             # numpy sorts 16-bit integers five times as fast as longer ones.
             order = np.argsort(rows.astype(np.min_scalar_type(len(left))), kind="stable")
-            products[start + order] = _sorted_products(left, right, rows[order], columns[order])
+            products[part][order] = _sorted_products(left, right, rows[order], columns[order])
     return products
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from xvkd.backend.scoring import Scorer
 from xvkd.backend.statistics import group_means
 from xvkd.errors import UserError
-from xvkd.kaldi.stored import Vectors
+from xvkd.kaldi.stored import Vectors, blocks
 
 # Cohort scores that are in memory together.
 CELLS = 1 << 21
@@ -94,8 +94,7 @@ class Cohort:
         """Mean and standard deviation, (size,) each, of the highest of each row's scores against the cohort."""
         mean, deviation = np.empty(size), np.empty(size)
         at_once = max(1, CELLS // len(self.vectors))
-        for start in range(0, size, at_once):
-            block = slice(start, start + at_once)
+        for block in blocks(size, at_once):
             highest = np.partition(rows(block), -self.top, axis=1)[:, -self.top :]
             mean[block], deviation[block] = highest.mean(axis=1), highest.std(axis=1)
         if not deviation.all():

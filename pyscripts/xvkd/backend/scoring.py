@@ -11,6 +11,7 @@ from xvkd.backend.products import pair_products
 from xvkd.backend.statistics import group_means
 from xvkd.backend.transforms import length_normalise
 from xvkd.errors import UserError
+from xvkd.kaldi.stored import blocks
 
 TRIALS_AT_ONCE = 1 << 20
 VECTORS_AT_ONCE = 1 << 12
@@ -113,14 +114,13 @@ class Scorer:
     def _transform(self, vectors: np.ndarray, num_utts: np.ndarray) -> np.ndarray:
         """(N, k) float64, a block after the other: the vectors alone can fill half of the memory."""
         transformed = np.empty((0, 0))
-        for start in range(0, len(vectors), VECTORS_AT_ONCE):
-            block = slice(start, start + VECTORS_AT_ONCE)
+        for block in blocks(len(vectors), VECTORS_AT_ONCE):
             part = self.project(vectors[block])
             if self.plda is not None:
                 part = self.plda.transform_vectors(
                     part, num_utts[block], self.config.normalize_length, self.config.simple_length_normalization
                 )
-            if start == 0:
+            if block.start == 0:
                 transformed = np.empty((len(vectors), part.shape[1]))
             transformed[block] = part
         return transformed

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from xvkd.errors import UserError
-from xvkd.kaldi.stored import Vectors
+from xvkd.kaldi.stored import Vectors, blocks
 
-ROWS_AT_ONCE = 1 << 14
 # A standard deviation of this share of the largest, or of the dimension's own mean, is rounding.
 CONSTANT = 1e-6
 
@@ -52,8 +51,7 @@ class SpeakerStatistics:
         if not np.isfinite(means).all():
             raise UserError("back end: embeddings with NaN or infinity; compute them again")
         scatter = np.zeros((vectors.shape[1],) * 2)
-        for start in range(0, len(labels), ROWS_AT_ONCE):
-            block = slice(start, start + ROWS_AT_ONCE)
+        for block in blocks(len(labels)):
             difference = vectors[block] - means[labels[block]]
             scatter += difference.T @ difference
         return cls(counts, means, scatter)
@@ -87,8 +85,7 @@ def group_means(vectors: Vectors, members: np.ndarray, counts: np.ndarray) -> np
     """
     means = np.zeros((len(counts), vectors.shape[1]))
     group = np.repeat(np.arange(len(counts)), counts)
-    for start in range(0, len(members), ROWS_AT_ONCE):
-        block = slice(start, start + ROWS_AT_ONCE)
+    for block in blocks(len(members)):
         first = np.flatnonzero(np.diff(group[block], prepend=-1))
         means[group[block][first]] += np.add.reduceat(vectors[members[block]].astype(np.float64), first)
     return means / counts[:, None]
@@ -97,9 +94,9 @@ def group_means(vectors: Vectors, members: np.ndarray, counts: np.ndarray) -> np
 def mean_of(vectors: Vectors) -> np.ndarray:
     """The mean (D,) of vectors (N, D), float64, in bounded memory: row after row, whatever the blocks."""
     total = np.zeros((1, vectors.shape[1]))
-    for start in range(0, len(vectors), ROWS_AT_ONCE):
-        block = vectors[start : start + ROWS_AT_ONCE].astype(np.float64)
-        total = np.add.reduce(np.concatenate([total, block]), axis=0, keepdims=True)
+    for block in blocks(len(vectors)):
+        rows = vectors[block].astype(np.float64)
+        total = np.add.reduce(np.concatenate([total, rows]), axis=0, keepdims=True)
     return total[0] / len(vectors)
 
 
@@ -109,8 +106,8 @@ def mean_and_covariance(vectors: Vectors) -> tuple[np.ndarray, np.ndarray]:
     if not np.isfinite(mean).all():
         raise UserError("back end: embeddings with NaN or infinity; compute them again")
     covariance = np.zeros((len(mean),) * 2)
-    for start in range(0, len(vectors), ROWS_AT_ONCE):
-        centred = vectors[start : start + ROWS_AT_ONCE] - mean
+    for block in blocks(len(vectors)):
+        centred = vectors[block] - mean
         covariance += centred.T @ centred
     return mean, covariance / len(vectors)
 

@@ -4,9 +4,9 @@ import logging
 
 import numpy as np
 
-from xvkd.backend.statistics import ROWS_AT_ONCE, SpeakerStatistics, mean_and_covariance
+from xvkd.backend.statistics import SpeakerStatistics, mean_and_covariance
 from xvkd.errors import UserError
-from xvkd.kaldi.stored import Vectors
+from xvkd.kaldi.stored import Vectors, blocks
 
 # Within-speaker variances below this share of the largest one are raised to it; Kaldi's
 # --covariance-floor of ivector-compute-lda.
@@ -133,8 +133,7 @@ def apply_affine(transform: np.ndarray, vectors: np.ndarray) -> np.ndarray:
         )
     linear = transform[:, :dim].T.astype(np.float64)
     result = np.empty((len(vectors), len(transform)))
-    for start in range(0, len(vectors), ROWS_AT_ONCE):
-        block = slice(start, start + ROWS_AT_ONCE)
+    for block in blocks(len(vectors)):
         result[block] = vectors[block].astype(np.float64) @ linear
     if transform.shape[1] > dim:
         result += transform[:, dim]

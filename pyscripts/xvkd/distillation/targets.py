@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from xvkd.backend.statistics import ROWS_AT_ONCE, is_constant, mean_of
+from xvkd.backend.statistics import is_constant, mean_of
 from xvkd.backend.transforms import apply_affine, estimate_lda, estimate_pca, length_normalise
 from xvkd.distillation.config import LossConfig
-from xvkd.kaldi.stored import MappedVectors, Vectors
+from xvkd.kaldi.stored import MappedVectors, Vectors, blocks
 
 # Bytes of targets: more are made of the embeddings, batch by batch.
 MOST_IN_MEMORY = 8 << 30
@@ -166,6 +166,6 @@ def _mapped(target_map: TargetMap, embeddings: Vectors) -> Vectors:
     if 4 * len(embeddings) * dim > MOST_IN_MEMORY:
         return targets
     values = np.empty(targets.shape, np.float32)
-    for start in range(0, len(values), ROWS_AT_ONCE):
-        values[start : start + ROWS_AT_ONCE] = targets[start : start + ROWS_AT_ONCE]
+    for block in blocks(len(values)):
+        values[block] = targets[block]
     return values

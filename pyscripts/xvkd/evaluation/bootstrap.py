@@ -14,6 +14,7 @@ from scipy import sparse
 
 from xvkd.errors import UserError
 from xvkd.evaluation.metrics import Losses, step_search
+from xvkd.kaldi.stored import blocks
 
 # The EER of every draw is looked for where misses and false alarms of the list itself differ by no more than this
 # many times what they differ by in any draw at the list's own EER; that is doubled until all are found.
@@ -119,8 +120,7 @@ class SpeakerBootstrap:
         behind = place[first:end] - place[first]
         parts = []
         at_once = min(max(CELLS // (len(left) + 1), LEAST_DRAWS), MOST_DRAWS)
-        for start in range(0, self._counts.shape[1], at_once):
-            block = slice(start, start + at_once)
+        for block in blocks(self._counts.shape[1], at_once):
             counts = self._counts[:, block].astype(np.int32)
             below = _running_sums(counts[speaker]) + missed[block]
             rejected = _running_sums(counts[left] * counts[right])

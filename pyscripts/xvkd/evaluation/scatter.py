@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from xvkd.backend.statistics import ROWS_AT_ONCE, is_constant, mean_of
+from xvkd.backend.statistics import is_constant, mean_of
 from xvkd.evaluation.bootstrap import draw_speakers, interval
 from xvkd.evaluation.report import EvaluationConfig
-from xvkd.kaldi.stored import Vectors
+from xvkd.kaldi.stored import Vectors, blocks
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,8 +123,8 @@ def normalisation(vectors: Vectors) -> tuple[np.ndarray, np.ndarray]:
     """
     mean = mean_of(vectors)
     squares = np.zeros(len(mean))
-    for start in range(0, len(vectors), ROWS_AT_ONCE):
-        squares += ((vectors[start : start + ROWS_AT_ONCE] - mean) ** 2).sum(axis=0)
+    for block in blocks(len(vectors)):
+        squares += ((vectors[block] - mean) ** 2).sum(axis=0)
     deviation = np.sqrt(squares / len(vectors))
     constant = is_constant(deviation, mean)
     return mean, np.where(constant, 0.0, 1 / np.where(constant, 1.0, deviation))

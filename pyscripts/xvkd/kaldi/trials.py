@@ -9,6 +9,7 @@ import numpy as np
 from xvkd.errors import UserError
 from xvkd.kaldi.columns import Lines, Numbering, read_lines
 from xvkd.kaldi.decimals import WORDS, print_numbers
+from xvkd.kaldi.stored import blocks
 from xvkd.kaldi.streams import open_output
 from xvkd.kaldi.tables import read_table
 
@@ -204,8 +205,7 @@ def write_scores(name: str | Path, pairs: Pairs, scores: np.ndarray, allow_pipes
     models, tests = (_integers(names) for names in (pairs.models, pairs.tests))
     text = np.empty((LINES_AT_ONCE, len(models) + len(tests) + WORDS), np.uint64)
     with open_output(name, allow_pipes) as stream:
-        for start in range(0, len(pairs), LINES_AT_ONCE):
-            part = slice(start, start + LINES_AT_ONCE)
+        for part in blocks(len(pairs), LINES_AT_ONCE):
             lines = text[: len(scores[part])]
             for column, integers in enumerate(models):
                 lines[:, column] = integers[pairs.model[part]]

@@ -21,12 +21,11 @@ import torch
 
 from xvkd.errors import UserError
 from xvkd.kaldi.files import atomic_write
-from xvkd.kaldi.stored import Vectors
+from xvkd.kaldi.stored import Vectors, blocks
 
 LAST, PREVIOUS = "last.pt", "previous.pt"
 # Raised when a checkpoint's content changes, so that none of another version is resumed.
 _VERSION = 3
-_ROWS_AT_ONCE = 1 << 14  # of what is not in memory
 
 
 def fingerprint(*values: Any) -> str:
@@ -39,8 +38,8 @@ def checksum(array: Vectors) -> int:
     if isinstance(array, np.ndarray):
         return zlib.crc32(np.ascontiguousarray(array))
     found = 0
-    for start in range(0, len(array), _ROWS_AT_ONCE):
-        found = zlib.crc32(np.ascontiguousarray(array[start : start + _ROWS_AT_ONCE]), found)
+    for block in blocks(len(array)):
+        found = zlib.crc32(np.ascontiguousarray(array[block]), found)
     return found
 
 
