@@ -264,6 +264,10 @@ fi
 if [ -n "$teacher_embeddings" ]; then
   any "$teacher_embeddings"/train/*.scp \
     || die "--teacher-embeddings '$teacher_embeddings': expected train/<level>.scp in it (and, to score the teacher, dev/ and eval/)"
+  for _i in "${!unlabelled_sets[@]}"; do
+    any "$teacher_embeddings/${unlabelled_sets[_i]}"/*.scp \
+      || die "--distill-data '${unlabelled_sources[_i]}': --teacher-embeddings has none of it: expected $teacher_embeddings/${unlabelled_sets[_i]}/<level>.scp"
+  done
   teacher_name="$(basename "$teacher_embeddings")"
   teacher_name="ext_${teacher_name//[!A-Za-z0-9_.]/_}_$(printf '%s' "$teacher_embeddings" | sha256sum | head -c 8)"
   teacher_dir="$exp/teacher_$teacher_name"

@@ -141,6 +141,8 @@ def test_without_trials_there_are_students_but_no_table(egs, students, finished)
     [
         (["--students", "label frame"], "--students frame: .*train has no level 'frame' .there are: ecapa, pooled"),
         (["--teacher-embeddings", "exp"], "--teacher-embeddings .*exp': expected train/<level>.scp in it"),
+        (["--distill-data", "data/eval"],
+         "--distill-data '.*eval': --teacher-embeddings has none of it: expected .*/distill_eval_[0-9a-f]{4}/<level>"),
         (["--teacher-nnet3", "veri.txt"], "--teacher-embeddings, --teacher-nnet3, --teacher-onnx: one teacher a run"),
         (["--audio", "."], "--audio: one corpus a run|--train-dir: one corpus a run"),
         (["--train-dir", "data/no"], "--train-dir .*/data/no: no such folder or file"),
