@@ -55,7 +55,7 @@ distillation_losses() { student_list | sed -n '/^label /!s/.* //p' | sort -u; }
 for _name in $(student_list | sed -n 's/ .*//; /:/p' | sort -u); do
   for _folder in $(named_teachers "$_name"); do
     [ -d "$(named_teacher_dir "$_folder")" ] || [ "$_folder" = "$teacher_name" ] \
-      || die "--students '$_name': no such file as conf/losses/${_name##*:}.yaml (there are: $(choices conf/losses .yaml)), nor is '$_folder' a teacher: no $(named_teacher_dir "$_folder"); ./run.sh --teacher NAME --stop-stage 5 trains one"
+      || die "--students '$_name': no such file as conf/losses/${_name##*:}.yaml (there are: $(choices conf/losses .yaml)), nor is '$_folder' a teacher: no $(named_teacher_dir "$_folder"); ./run.sh --teacher NAME --students LEVEL --stop-stage 5 trains one"
   done
 done
 if [[ "$export" != best && "$export" != all ]]; then

@@ -164,6 +164,13 @@ def test_what_cannot_be_is_told_in_one_sentence(copy, arguments, message, monkey
     assert (copy / "speakers.json").read_bytes() == before
 
 
+def test_a_network_without_calibration_is_refused(copy):
+    """As one that was trained without a development set is exported."""
+    (copy / "model" / "calibration.json").unlink()
+    said = verify(copy, "verify", "--model=model/student.onnx", "--name", "ALICE", "alice2.wav", status=ERROR)
+    assert "calibration.json: no such file" in said and "a development set" in said
+
+
 def test_a_network_that_was_moved_is_named(copy):
     (copy / "model").rename(copy / "moved")
     # The store's copy still names the folder that it was made in.

@@ -66,7 +66,10 @@ class DecisionRule:
         try:
             content = json.loads(Path(path).read_text(encoding="utf-8"))
         except FileNotFoundError:
-            raise UserError(f"{path}: no such file; export the model again (stage 11), or copy it with it") from None
+            raise UserError(
+                f"{path}: no such file; copy it with the network, or export that again (stage 11), from a corpus with "
+                "a development set"
+            ) from None
         except OSError as error:
             raise cannot_be_opened(str(path), error) from None
         except ValueError as error:
