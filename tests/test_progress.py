@@ -44,18 +44,21 @@ def test_a_short_piece_of_work_says_its_end_alone(clock, lines):
     assert lines() == ["progress 2/2 speakers, 00:00 left"]
 
 
-def test_earlier_work_does_not_count_for_the_speed(clock, lines):
+def test_earlier_work_and_warming_up_do_not_count_for_the_speed(clock, lines):
     counter = Progress(1000, "steps")
     counter.resume(900)
+    clock.now += 100
+    counter.update(10)
     clock.now += 10
     counter.update(10, "epoch 3, loss 0.25")
-    assert lines() == ["progress 910/1000 steps, 01:30 left, epoch 3, loss 0.25"]
+    assert lines() == ["progress 920/1000 steps, 01:20 left, epoch 3, loss 0.25"]
 
 
 def test_the_launcher_reads_the_lines(clock, lines, conf):
     launcher = runpy.run_path(str(conf.parent / "local" / "launch" / "launching.py"))
     counter = Progress(50000, "steps")
+    counter.update(10)
     clock.now += 10
     counter.update(10, "epoch 1, loss 4.5")
     match = launcher["PROGRESS"].search(f"2024-01-01 12:00:00 {lines()[0]}")
-    assert match and match.groups() == ("10", "50000", "steps", "13:53:10", ", epoch 1, loss 4.5")
+    assert match and match.groups() == ("20", "50000", "steps", "13:53:00", ", epoch 1, loss 4.5")

@@ -18,22 +18,27 @@ class Progress:
 
     def __init__(self, total: int, unit: str) -> None:
         self.total, self.unit, self.done = total, unit, 0
-        self._start = self._last = time.monotonic()
-        self._done_at_start = 0
+        self._last = time.monotonic()
+        # What the speed is measured from: the first update, since before it much is loaded and warmed up.
+        self._start: tuple[float, int] | None = None
 
     def resume(self, done: int) -> None:
         """Tells that ``done`` units were finished earlier and say nothing about the speed."""
-        self.done = self._done_at_start = done
+        self.done = done
 
     def update(self, units: int = 1, note: str = "") -> None:
         """Counts ``units`` more; writes a line if the last one is old enough or all is done."""
         self.done += units
         now = time.monotonic()
+        if self._start is None:
+            self._start = now, self.done
+            if self.done < self.total:
+                return
         if now - self._last < SECONDS_BETWEEN_LINES and self.done < self.total:
             return
         self._last = now
-        new = max(self.done - self._done_at_start, 1)
-        left = _clock((now - self._start) / new * max(self.total - self.done, 0))
+        start, done = self._start
+        left = _clock((now - start) / max(self.done - done, 1) * max(self.total - self.done, 0))
         suffix = f", {note}" if note else ""
         logging.info("progress %d/%d %s, %s left%s", self.done, self.total, self.unit, left, suffix)
 
