@@ -84,8 +84,8 @@ def _check_student(
     text: str, loss: LossConfig, name: str, teacher: str, known: Collection[str], output_level: str | None
 ) -> None:
     """What can be told of a student before its teacher is there; stage 6 looks other teachers' levels up."""
-    owners = dict.fromkeys(part.rpartition(":")[0] for part in parse_levels(text))
-    levels = levels_of(text, [name, *(owner for owner in owners if owner not in ("", name))])
+    others = {part.rpartition(":")[0] for part in parse_levels(text)} - {"", name}
+    levels = levels_of(text, [name, *sorted(others)])
     for level in levels:
         if level.teacher == 0 and plain_level(level.name) not in known:
             there = ", ".join(known) or "none"

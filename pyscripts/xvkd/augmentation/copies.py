@@ -100,7 +100,7 @@ def write_copies(
                 copies.add(name, cut.id, speaker, augmented.duration, snr)
                 yield fastcopy(augmented, id=name)
 
-    genders = source.table("spk2gender") if (source.path / "spk2gender").exists() else {}
+    genders = source.table_if_any("spk2gender")
     copies.write(cuts(), genders, ("trials*", "enrol*", "utt2session", "text") if same_ids else ())
 
 
@@ -113,7 +113,7 @@ def write_speed_copies(source: DataDir, target: Path, factors: Sequence[float]) 
         factors: such as 0.9 and 1.1.
     """
     copies = Copies(source, target)
-    genders = source.table("spk2gender") if (source.path / "spk2gender").exists() else {}
+    genders = source.table_if_any("spk2gender")
 
     def cuts() -> "Iterator[Cut]":
         from lhotse.utils import fastcopy

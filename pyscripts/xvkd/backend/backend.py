@@ -8,10 +8,11 @@ import numpy as np
 from xvkd.backend.plda import Plda
 from xvkd.backend.statistics import mean_of
 from xvkd.backend.transforms import apply_affine, estimate_lda, length_normalise
+from xvkd.blocks import blocks
 from xvkd.errors import UserError
 from xvkd.kaldi.archives import read_matrix, read_vector, write_matrix, write_vector
 from xvkd.kaldi.plda_format import read_plda, write_plda
-from xvkd.kaldi.stored import Vectors, blocks
+from xvkd.kaldi.stored import Vectors
 from xvkd.schema import choices, limits
 
 SCORINGS = ("cosine", "lda_cosine", "plda")

@@ -11,8 +11,8 @@ import numpy as np
 
 from xvkd.backend.products import TABLE_CELLS, pair_products
 from xvkd.backend.statistics import SpeakerStatistics, mean_and_covariance
+from xvkd.blocks import blocks
 from xvkd.errors import UserError
-from xvkd.kaldi.stored import blocks
 
 
 @dataclass(frozen=True, eq=False)

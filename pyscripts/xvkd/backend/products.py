@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from xvkd.kaldi.stored import blocks
+from xvkd.blocks import blocks
 
 # A block of the full table of products is computed where trials fill more than this share of it:
 # a matrix product does about twenty cells in the time that fetching one pair's vectors takes.

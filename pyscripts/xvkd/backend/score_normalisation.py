@@ -12,8 +12,9 @@ import numpy as np
 
 from xvkd.backend.scoring import Scorer
 from xvkd.backend.statistics import group_means
+from xvkd.blocks import blocks
 from xvkd.errors import UserError
-from xvkd.kaldi.stored import Vectors, blocks
+from xvkd.kaldi.stored import Vectors
 
 # Cohort scores that are in memory together.
 CELLS = 1 << 21

@@ -10,8 +10,8 @@ from xvkd.backend.plda import Models, Plda
 from xvkd.backend.products import pair_products
 from xvkd.backend.statistics import group_means
 from xvkd.backend.transforms import length_normalise
+from xvkd.blocks import blocks
 from xvkd.errors import UserError
-from xvkd.kaldi.stored import blocks
 
 TRIALS_AT_ONCE = 1 << 20
 VECTORS_AT_ONCE = 1 << 12

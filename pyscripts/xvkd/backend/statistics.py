@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from xvkd.blocks import blocks
 from xvkd.errors import UserError
-from xvkd.kaldi.stored import Vectors, blocks
+from xvkd.kaldi.stored import Vectors
 
 # A standard deviation of this share of the largest, or of the dimension's own mean, is rounding.
 CONSTANT = 1e-6

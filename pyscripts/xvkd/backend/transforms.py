@@ -5,8 +5,9 @@ import logging
 import numpy as np
 
 from xvkd.backend.statistics import SpeakerStatistics, mean_and_covariance
+from xvkd.blocks import blocks
 from xvkd.errors import UserError
-from xvkd.kaldi.stored import Vectors, blocks
+from xvkd.kaldi.stored import Vectors
 
 # Within-speaker variances below this share of the largest one are raised to it; Kaldi's
 # --covariance-floor of ivector-compute-lda.

@@ -8,9 +8,9 @@ from xvkd.corpora.bad_recordings import BadRecordings
 from xvkd.corpora.corpus_set import CorpusSet, Tables
 from xvkd.corpora.kaldi_recordings import add_recordings
 from xvkd.corpora.paths import absolute_script
-from xvkd.corpora.trials import GENDERS, Utterance
+from xvkd.corpora.trials import Utterance
 from xvkd.errors import UserError
-from xvkd.kaldi.datadir import check_tables
+from xvkd.kaldi.datadir import GENDERS, check_tables
 from xvkd.kaldi.tables import numbers, read_table
 
 _TABLES = (

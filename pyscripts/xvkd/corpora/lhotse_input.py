@@ -17,13 +17,12 @@ from xvkd.corpora.paths import PathFinder
 from xvkd.corpora.trials import Utterance
 from xvkd.errors import UserError
 from xvkd.features.recordings import SHORTEST
-from xvkd.kaldi.datadir import check_tables
+from xvkd.kaldi.datadir import GENDERS, check_tables
 from xvkd.progress import Progress
 
 if TYPE_CHECKING:
     import lhotse
 
-_GENDERS = {"f": "female", "m": "male"}
 _SAVE = "write the audio with CutSet.save_audios and give what it returns"
 
 
@@ -141,7 +140,7 @@ def _part(
         raise UserError(f"{where} lies outside of its cut '{cut}': mend its times, or remove it")
     return Part(
         supervision.id, supervision.id, cut, str(supervision.speaker),
-        _GENDERS.get((supervision.gender or " ")[0].lower(), ""), str((supervision.custom or {}).get("session", "")),
+        GENDERS.get((supervision.gender or " ")[0].lower(), ""), str((supervision.custom or {}).get("session", "")),
         supervision.text, recording, start, end, channels,
     )
 

@@ -9,9 +9,10 @@ from xvkd.corpora.audio_files import walk
 from xvkd.corpora.bad_recordings import BadRecordings
 from xvkd.corpora.corpus_set import span
 from xvkd.corpora.split import SplitOptions, split_speakers
-from xvkd.corpora.trials import GENDERS, Utterance
+from xvkd.corpora.trials import Utterance
 from xvkd.errors import UserError
 from xvkd.features.lhotse_audio import checked_headers
+from xvkd.kaldi.datadir import GENDERS
 from xvkd.progress import Progress
 
 if TYPE_CHECKING:

@@ -23,10 +23,6 @@ class TrialConfig:
     seed: int = limits(0)
 
 
-# What corpora write for the gender of an utterance's speaker.
-GENDERS = {"f": "female", "m": "male"}
-
-
 @dataclass(frozen=True)
 class Utterance:
     """What trials are made of; empty texts where session or gender are not known."""

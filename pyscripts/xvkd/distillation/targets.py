@@ -13,8 +13,9 @@ import numpy as np
 
 from xvkd.backend.statistics import is_constant, mean_of
 from xvkd.backend.transforms import apply_affine, estimate_lda, estimate_pca, length_normalise
+from xvkd.blocks import blocks
 from xvkd.distillation.config import LossConfig
-from xvkd.kaldi.stored import MappedVectors, Vectors, blocks
+from xvkd.kaldi.stored import MappedVectors, Vectors
 
 # Bytes of targets: more are made of the embeddings, batch by batch.
 MOST_IN_MEMORY = 8 << 30

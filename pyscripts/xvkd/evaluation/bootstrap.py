@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from scipy import sparse
 
+from xvkd.blocks import blocks
 from xvkd.errors import UserError
 from xvkd.evaluation.metrics import Losses, step_search
-from xvkd.kaldi.stored import blocks
 
 # The EER of every draw is looked for where misses and false alarms of the list itself differ by no more than this
 # many times what they differ by in any draw at the list's own EER; that is doubled until all are found.

@@ -9,11 +9,10 @@ import numpy as np
 from xvkd.evaluation.bootstrap import SpeakerBootstrap, interval
 from xvkd.evaluation.metrics import eer
 from xvkd.evaluation.report import EvaluationConfig, Figures
-from xvkd.kaldi.datadir import DataDir
+from xvkd.kaldi.datadir import GENDERS, DataDir
 from xvkd.kaldi.tables import numbers
 from xvkd.kaldi.trials import Trials
 
-GENDERS = {"f": "female", "m": "male"}
 # condition -> class -> (T,) bool, the trials that belong to it
 Classes = dict[str, dict[str, np.ndarray]]
 

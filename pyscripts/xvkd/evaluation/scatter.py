@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from xvkd.backend.statistics import is_constant, mean_of
+from xvkd.blocks import blocks
 from xvkd.evaluation.bootstrap import draw_speakers, interval
 from xvkd.evaluation.report import EvaluationConfig
-from xvkd.kaldi.stored import Vectors, blocks
+from xvkd.kaldi.stored import Vectors
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from xvkd.blocks import blocks
 from xvkd.errors import UserError
 from xvkd.kaldi.files import atomic_write
 from xvkd.kaldi.objects import LONGEST_KEY, Cursor, StreamCursor, open_object, read_object, write_object
@@ -221,10 +222,10 @@ def read_vectors(
         vector = archives.read(script[order[row]], order[row])
         _check_vector(vector, first.size, describe(path, offset, order[row]), order[0])
         vectors[row] = vector
-    for start in range(0, len(order), ROWS_PER_CHECK):
-        finite = np.isfinite(vectors[start : start + ROWS_PER_CHECK]).all(axis=1)
+    for block in blocks(len(order), ROWS_PER_CHECK):
+        finite = np.isfinite(vectors[block]).all(axis=1)
         if not finite.all():
-            row = start + int(np.argmin(finite))
+            row = block.start + int(np.argmin(finite))
             finite_float32(vectors[row], describe(*places[row][:2], order[row]))
     return order, vectors
 

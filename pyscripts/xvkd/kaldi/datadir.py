@@ -8,6 +8,8 @@ from xvkd.errors import UserError
 from xvkd.kaldi.tables import invert, read_table, write_table
 
 _ID = re.compile(r"[^\s]+")
+# What the letters of spk2gender mean.
+GENDERS = {"f": "female", "m": "male"}
 # Tables that may have some of the utterances only.
 _PARTIAL = {"text", "utt2session", "utt2snr"}
 

@@ -2,7 +2,7 @@
 
 import os
 import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,6 @@ from xvkd.kaldi.specifiers import RSpecifier
 
 # Tables up to this size are kept in memory.
 KEPT_BYTES = 1 << 30
-ROWS_AT_ONCE = 1 << 14
 
 
 class StoredVectors:
@@ -149,12 +148,6 @@ class MappedVectors:
 
 
 Vectors = np.ndarray | StoredVectors | JoinedVectors | MappedVectors
-
-
-def blocks(count: int, size: int = ROWS_AT_ONCE) -> Iterator[slice]:
-    """Slices of at most ``size`` that cover ``count`` rows, for work in bounded memory."""
-    for start in range(0, count, size):
-        yield slice(start, min(start + size, count))
 
 
 def open_vectors(rspecifier: RSpecifier, allow_pipes: bool = False) -> tuple[list[str], np.ndarray | StoredVectors]:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
+from xvkd.blocks import blocks
 from xvkd.errors import UserError
 from xvkd.kaldi.columns import Lines, Numbering, read_lines
 from xvkd.kaldi.decimals import WORDS, print_numbers
-from xvkd.kaldi.stored import blocks
 from xvkd.kaldi.streams import open_output
 from xvkd.kaldi.tables import read_table
 

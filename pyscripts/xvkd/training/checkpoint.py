@@ -19,9 +19,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from xvkd.blocks import blocks
 from xvkd.errors import UserError
 from xvkd.kaldi.files import atomic_write
-from xvkd.kaldi.stored import Vectors, blocks
+from xvkd.kaldi.stored import Vectors
 
 LAST, PREVIOUS = "last.pt", "previous.pt"
 # Raised when a checkpoint's content changes, so that none of another version is resumed.

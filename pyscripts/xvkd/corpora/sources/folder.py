@@ -14,8 +14,9 @@ from xvkd.corpora.audio_files import audio_files, claim, describe
 from xvkd.corpora.bad_recordings import BadRecordings
 from xvkd.corpora.names import SUFFIXES, safe, safe_speaker
 from xvkd.corpora.split import SplitOptions, split_speakers
-from xvkd.corpora.trials import GENDERS, Utterance
+from xvkd.corpora.trials import Utterance
 from xvkd.errors import UserError
+from xvkd.kaldi.datadir import GENDERS
 from xvkd.kaldi.tables import read_table
 from xvkd.progress import Progress
 

@@ -24,8 +24,9 @@ from xvkd.corpora.corpus_set import CorpusSet, from_manifests
 from xvkd.corpora.names import Names
 from xvkd.corpora.split import Files, hold_out, some_of_each
 from xvkd.corpora.trial_formats import read_trial_list, without
-from xvkd.corpora.trials import GENDERS, TrialList, Utterance
+from xvkd.corpora.trials import TrialList, Utterance
 from xvkd.errors import UserError
+from xvkd.kaldi.datadir import GENDERS
 from xvkd.progress import Progress
 
 Parts = dict[str, Files]
@@ -121,7 +122,7 @@ def sets(options: Options) -> dict[str, CorpusSet]:
     bad.report(where)
     if lists:
         found["eval"].trial_lists = {
-            suffix: without(trial_list, bad.left_out, where) if bad.left_out else trial_list
+            suffix: without(trial_list, bad.left_out, where)
             for suffix, trial_list in lists.items()
         }
     return found
