@@ -1,13 +1,17 @@
 """What makes a model of the weights: margins, fine-tuning, means of epochs, the best epoch; and what the logs tell."""
 
+import contextlib
 import csv
 import logging
 import sys
+import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.summary.writer import event_file_writer
 from toy_training import SPEAKERS, UTTERANCES, assert_same_weights, make_task, train, utterances
 
 from xvkd import config
@@ -129,14 +133,16 @@ def test_the_network_is_constrained_after_each_step(tmp_path, make_config, monke
 
 
 @pytest.mark.parametrize("checkpoint_minutes", [0.0, 1e6])
-def test_curves_have_each_step_once(tmp_path, make_config, checkpoint_minutes):
-    """Also those that were written after the last checkpoint, and are written again."""
+@pytest.mark.parametrize("slow_s", [0.0, 3600.0])
+def test_curves_have_each_step_once(tmp_path, make_config, checkpoint_minutes, slow_s, monkeypatch):
+    """Also those that were written after the last checkpoint, and are written again; each time by a slower clock."""
     config = make_config(chunks_per_utterance=10, checkpoint_minutes=checkpoint_minutes)
     train(tmp_path / "undisturbed", config, make_task())
-    for reads in (150, 170):
-        with pytest.raises(KeyboardInterrupt):
+    for run, reads in enumerate((150, 170, 10**9)):
+        clock = SimpleNamespace(time=lambda slow_s=run * slow_s: time.time() - slow_s)
+        monkeypatch.setattr(event_file_writer, "time", clock)
+        with contextlib.nullcontext() if run == 2 else pytest.raises(KeyboardInterrupt):
             train(tmp_path / "hit", config, make_task(), reads=reads)
-    train(tmp_path / "hit", config, make_task())
     curves = []
     for name in ("undisturbed", "hit"):
         events = EventAccumulator(str(tmp_path / name / "log" / "tensorboard")).Reload()

@@ -37,6 +37,10 @@ class Curves:
             logging.warning("tensorboard is not installed: no curves; log/training.csv has the figures of each epoch")
             return
         with self._told():
+            # TensorBoard reads in the order of the names, in which a new file has the time, the process's
+            # number and a counter: within a second, or where clocks differ, it may come before an earlier one.
+            for number, earlier in enumerate(sorted(folder.glob("events.out.tfevents.*"))):
+                earlier.rename(folder / f"events.out.tfevents.{number:010}")
             self._writer = SummaryWriter(str(folder), purge_step=steps + 1)
 
     def add(self, step: int, values: Mapping[str, float | None]) -> None:
