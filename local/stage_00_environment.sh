@@ -11,9 +11,12 @@ run local/make_environment.sh
 . ./path.sh
 
 inputs=() students_there=()
-while read -r spec loss; do
-  if [ "$spec" != label ]; then students_there+=(--distil "$spec" "conf/losses/$loss.yaml"); fi
-done < <(student_list)
+# A run that stops before they are distilled may have a teacher without the levels of the students named by default.
+if [ "$stop_stage" -ge 6 ]; then
+  while read -r spec loss; do
+    if [ "$spec" != label ]; then students_there+=(--distil "$spec" "conf/losses/$loss.yaml"); fi
+  done < <(student_list)
+fi
 for loss in $(distillation_losses); do inputs+=(--input "conf/losses/$loss.yaml"); done
 augmentation_files=("$augmentation_config" conf/augmentation/eval_noisy.yaml)
 for file in "$corpus_config" "conf/teachers/$teacher.yaml" "conf/students/$student.yaml" "${augmentation_files[@]}"; do
@@ -33,6 +36,12 @@ if [ -n "$teacher_embeddings" ]; then
   for script in "$teacher_embeddings"/train/*.scp; do inputs+=(--input "$script"); done
   given=(--teacher-embeddings "$teacher_embeddings")
 fi
+for name in corpus teacher student; do
+  values="${name}_set"
+  if [[ " $given_options " = *" $name "* && " $given_options " != *" $values "* && -n "${!values}" ]]; then
+    log "--$name ${!name} has what the preset $preset replaces, ${!values}; without that, give --${name}-set \"\""
+  fi
+done
 step "$exp/.done.config" "configuration" "${inputs[@]}" -- \
   run python3 pyscripts/check_config.py --corpus "$corpus_config" "${corpus_overrides[@]/#--set/--corpus-set}" \
   --teacher "conf/teachers/$teacher.yaml" "${teacher_overrides[@]/#--set/--teacher-set}" "${given[@]}" \

@@ -125,6 +125,21 @@ def test_unknown_level_or_key_is_found_before_any_work(recipe, tmp_path):
     assert not any(files(tmp_path / "data"))
 
 
+def test_students_are_checked_where_they_are_distilled(recipe):
+    """ECAPA-TDNN has no level segment7, which is among those that are distilled by default."""
+    options = ["--teacher", "ecapa_half", "--students", "segment7"]
+    assert recipe(*options, "--stop-stage", "0").returncode == 0
+    assert "has no level 'segment7'" in recipe(*options, "--stop-stage", "6", "--skip-stages", "1 2 3 4 5").stderr
+
+
+def test_values_that_a_preset_replaces_in_another_file_are_told(recipe):
+    told = "--student tdnn16 has what the preset telephone replaces, input=mfcc_8k_cmn_voiced; without that, give"
+    options = ["--preset", "telephone", "--stop-stage", "0"]
+    assert told in recipe(*options, "--student", "tdnn16").stderr
+    for given in ([], ["--student", "tdnn16", "--student-set", ""]):
+        assert "what the preset telephone replaces" not in recipe(*options, *given).stderr
+
+
 def test_value_after_equals_sign_and_flags(recipe):
     apart = recipe("--preset", "tiny", "--stage", "4", "--stop-stage", "4", "--seed", "3", "--dry-run", "true")
     joined = recipe("--dry-run", "--preset=tiny", "--stage=4", "--stop-stage=4", "--seed=3", "--force=false")
