@@ -6,9 +6,10 @@ usage: fingerprint.py DONE NEW [--input FILE | --output FILE | --scp FILE]... --
 The step's fingerprint is its command and the content of its inputs (of folders and of files over 64 MB:
 names, sizes and times). DONE is what the step left when it ended. Returns 0 if DONE has this fingerprint and all
 outputs are there (--scp: a script file and the archives that it names), unless the variable XVKD_FORCE is set.
-Otherwise writes the fingerprint to NEW, which becomes DONE when the step has ended, prints why, and returns 2; 1
-if an input is missing or cannot be read. With NEW empty nothing is written, and inputs may be missing (for
---dry-run). Needs nothing but Python's own library, so that asking costs little.
+Otherwise writes the fingerprint to NEW, which becomes DONE when the step has ended, removes what killed jobs have left
+half written beside DONE and the outputs, prints why, and returns 2; 1 if an input is missing or cannot be read. With
+NEW empty nothing is written or removed, and inputs may be missing (for --dry-run). Needs nothing but Python's own
+library, so that asking costs little.
 """
 
 import hashlib
@@ -23,6 +24,7 @@ from pathlib import Path
 LARGEST_READ = 64 * 2**20
 MOST_NAMED = 3
 PLACE = re.compile(r"(:\d+)?(\[[\d:,]*\])?$")  # behind an archive's name: an offset, and ranges of rows and columns
+HALF_WRITTEN = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")  # as xvkd.kaldi.files has it
 COMMENT = re.compile(rb"(^|\s)#[^\"']*$")
 
 
@@ -90,6 +92,10 @@ def main() -> int:
         more = f" and {len(changed) - MOST_NAMED} more" if len(changed) > MOST_NAMED else ""
         print(f"changed since: {', '.join(changed[:MOST_NAMED]) or 'its list of inputs'}{more}")
     if new:
+        for folder in {done.parent, *(Path(output).parent for output in outputs)}:
+            for file in folder.glob(".*.tmp"):
+                if HALF_WRITTEN.fullmatch(file.name):
+                    file.unlink(missing_ok=True)
         try:
             Path(new).parent.mkdir(parents=True, exist_ok=True)
             head = f"# {time.strftime('%Y-%m-%d %H:%M:%S')} {socket.gethostname()} {secrets.token_hex(4)}"

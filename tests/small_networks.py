@@ -22,7 +22,8 @@ SMALL = {
 SMALL_STUDENTS = {
     "dsconv": {"width": 6, "taps": [3, 5], "spacings": [1, 2], "attention": 0},
     "redimnet": {
-        "channels": 2, "frequencies": 4, "blocks": [1, 2], "taps": [3, 5], "hidden": 3, "last_width": 7, "attention": 4,
+        "channels": 2, "frequencies": 4, "blocks": [1, 2], "taps": [3, 5], "hidden": 3, "stride": 2, "last_width": 7,
+        "attention": 4,
     },
 }  # fmt: skip
 

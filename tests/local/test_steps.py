@@ -129,6 +129,27 @@ def test_step_that_failed_is_redone(steps, tmp_path, kind):
     assert "up to date: it" in steps(script).stderr
 
 
+def test_what_a_killed_job_has_left_half_written_is_removed(steps, tmp_path):
+    """Hundreds of gigabytes perhaps, of which nobody knows. Other people's files are left alone."""
+    script = """step "$W/.done" it --output "$W/levels/a.ark" -- python3 -c '
+import os, sys
+sys.path.insert(0, "pyscripts")
+from xvkd.kaldi.files import atomic_write
+with atomic_write(os.environ["W"] + "/levels/a.ark", "wb") as file:
+    file.write(b"half")
+    file.flush()
+    if not os.path.exists(os.environ["W"] + "/go"):
+        os.kill(os.getpid(), 9)
+'"""
+    (tmp_path / "levels").mkdir()
+    (tmp_path / "levels" / ".mine.tmp").touch()
+    assert steps(script).returncode != 0
+    assert len(list((tmp_path / "levels").iterdir())) == 2
+    (tmp_path / "go").touch()
+    assert steps(script).returncode == 0
+    assert sorted(path.name for path in (tmp_path / "levels").iterdir()) == [".mine.tmp", "a.ark"]
+
+
 def test_mark_appears_when_the_command_has_ended(steps, tmp_path):
     script = """queue "$W/.done" it -- bash -c 'test ! -e "$W/.done" && test -e "$W/.done.new"'
         run_queue "$W/log" it $score_cmd"""

@@ -48,12 +48,13 @@ def reshaped(network, frames):
     """Every level of a redimnet, in float64; its pooling is ECAPA's, whose test has the equations."""
     net = Reference(network)
 
-    def image(x, name):
-        y = functional.conv2d(x[None], net.state[f"{name}.affine.weight"], padding=1)[0]
+    def image(x, name, stride=1):
+        y = functional.conv2d(x[None], net.state[f"{name}.affine.weight"], stride=(1, stride), padding=1)[0]
         return net.norm(y, f"{name}.norm")
 
     spectrum = net.affine(net.norm(frames.double().T, "frame_layers.0.scale"), "frame_layers.0.spectrum")
-    outputs = [image(spectrum[None], "frame_layers.0.convolution").relu().flatten(0, 1)]
+    stride = SMALL_STUDENTS["redimnet"]["stride"]
+    outputs = [image(spectrum[None], "frame_layers.0.convolution", stride).relu().flatten(0, 1)]
     channels = [SMALL_STUDENTS["redimnet"]["channels"]] * 2
     for stage, blocks in enumerate(SMALL_STUDENTS["redimnet"]["blocks"], 1):
         name, x = f"frame_layers.{stage}", outputs[0]
@@ -100,7 +101,7 @@ def test_layers_have_the_sizes_of_the_tables(attention):
     channels, frequencies, hidden, last, blocks = 3, 8, 5, 7, [2, 1, 3]
     arch = {
         "channels": channels, "frequencies": frequencies, "blocks": blocks, "taps": taps, "hidden": hidden,
-        "last_width": last, "attention": attention,
+        "stride": 2, "last_width": last, "attention": attention,
     }  # fmt: skip
     described = describe(build_network(BuildRecord(STUDENTS, "redimnet", arch, features, outputs), "x"), features)
     width, sizes = channels * frequencies, []

@@ -23,7 +23,7 @@ The network reads cepstra, as other students do. Frame1 scales them to unit vari
 affine map that begins as the inverse of the cosine transform: 2-d convolutions want neighbours that belong together.
 What differs from the paper: 1-d blocks are convolutions without attention, 2-d blocks are those of ResNet34, and the
 last layer, which is there to have fewer channels behind it, reads the last stage alone.
-Convolutions are padded with zeros; there are as many frames out as in.
+Convolutions are padded with zeros. That of frame1 may have a stride over time, and the others fewer frames to work on.
 """
 
 import math
@@ -39,7 +39,7 @@ from xvkd.nets.layers import FrameConvolution, FrameNorm, blank_padding, context
 from xvkd.nets.network import XvectorNetwork
 from xvkd.nets.pooling import AttentiveStatisticsPooling
 from xvkd.nets.teachers.ecapa import ConvolutionLayer
-from xvkd.nets.teachers.resnet34 import Block, Convolution
+from xvkd.nets.teachers.resnet34 import Block, Convolution, strided
 
 
 @dataclass
@@ -51,6 +51,7 @@ class Config:
     blocks: list[int] = limits(0)  # 2-d blocks of each stage
     taps: list[int] = limits(1)  # of each stage's 1-d block, odd
     hidden: int = limits(1)  # channels inside the 1-d blocks
+    stride: int = limits(1)  # frames of the input between two of the network's
     last_width: int = limits(1)  # what the pooling reads
     attention: int = limits(0)  # hidden units of attentive pooling; 0: plain statistics
 
@@ -91,20 +92,22 @@ class Stem(nn.Module):
         input_dim: cepstral coefficients.
         channels: of the convolution.
         frequencies: of the spectrum.
+        stride: of frames.
     """
 
-    span, context = 2, "3 x 3"
+    span = 2
 
-    def __init__(self, input_dim: int, channels: int, frequencies: int) -> None:
+    def __init__(self, input_dim: int, channels: int, frequencies: int, stride: int) -> None:
         super().__init__()
+        self.context = "3 x 3" + (f" / {stride}" if stride > 1 else "")
         self.scale = FrameNorm(input_dim, affine=False)
         self.spectrum = FrameConvolution(input_dim, frequencies, 1)
         with torch.no_grad():
             self.spectrum.weight.copy_(inverse_cosines(frequencies, input_dim)[:, :, None])
-        self.convolution = Convolution(1, channels)
+        self.convolution = Convolution(1, channels, stride=(1, stride))
 
     def forward(self, x: torch.Tensor, num_frames: torch.Tensor | None) -> torch.Tensor:
-        """(batch, frames, input_dim) -> (batch, frames, channels * frequencies)."""
+        """(batch, frames, input_dim) -> (batch, frames / stride, rounded up, channels * frequencies)."""
         x = blank_padding(self.spectrum(self.scale(x)), num_frames)
         return as_frames(functional.relu(self.convolution(as_images(x, 1))))
 
@@ -120,11 +123,13 @@ class Stage(nn.Module):
         blocks: 2-d ones.
         hidden: channels inside its 1-d block.
         taps: of its 1-d block.
+        spacing: frames of the network's input between two of this stage's.
     """
 
     def __init__(
-        self, inputs: int, below: int, channels: int, frequencies: int, blocks: int, hidden: int, taps: int
-    ) -> None:
+        self, inputs: int, below: int, channels: int, frequencies: int, blocks: int, hidden: int, taps: int,
+        spacing: int,
+    ) -> None:  # fmt: skip
         super().__init__()
         width, stride = channels * frequencies, channels // below
         self.below = below
@@ -134,7 +139,7 @@ class Stage(nn.Module):
         self.vectors = nn.ModuleList(
             [ConvolutionLayer(width, hidden), ConvolutionLayer(hidden, hidden, taps), ConvolutionLayer(hidden, width)]
         )
-        self.span = 4 * blocks + taps - 1
+        self.span = spacing * (4 * blocks + taps - 1)
         self.context = f"{2 * blocks} x (3 x 3), {context_of(taps, 1)}"
 
     def forward(self, outputs: Sequence[torch.Tensor], num_frames: torch.Tensor | None) -> torch.Tensor:
@@ -173,16 +178,19 @@ class Network(XvectorNetwork):
     def __init__(self, config: Config, input_dim: int, output_dim: int) -> None:
         channels, frequencies, last = config.channels, config.frequencies, config.last_width
         width = channels * frequencies
-        layers: list[nn.Module] = [Stem(input_dim, channels, frequencies)]
+        layers: list[nn.Module] = [Stem(input_dim, channels, frequencies, config.stride)]
         for number, (blocks, taps) in enumerate(zip(config.blocks, config.taps, strict=True)):
             below = channels
             if number:
                 channels, frequencies = 2 * channels, frequencies // 2
-            layers.append(Stage(number + 1, below, channels, frequencies, blocks, config.hidden, taps))
+            layers.append(
+                Stage(number + 1, below, channels, frequencies, blocks, config.hidden, taps, config.stride)
+            )
         layers.append(LastLayer(width, last))
         pooling = AttentiveStatisticsPooling(last, config.attention) if config.attention else None
         widths = [*[width] * (len(layers) - 1), last]
         super().__init__(layers, widths, [("embedding", output_dim)], pooling)
+        self._stride = config.stride
 
     def frame_outputs(
         self, x: torch.Tensor, num_frames: torch.Tensor | None
@@ -190,6 +198,7 @@ class Network(XvectorNetwork):
         """As :meth:`XvectorNetwork.frame_outputs`."""
         stem, *others = self.frame_layers
         outputs = [stem(x, num_frames)]
+        num_frames = None if num_frames is None else strided(num_frames, self._stride)
         yield outputs[0], num_frames
         for layer in others:
             outputs.append(layer(outputs, num_frames))

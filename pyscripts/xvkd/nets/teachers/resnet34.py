@@ -52,12 +52,14 @@ class Convolution(nn.Module):
         input_dim: channels in.
         output_dim: channels out.
         taps: 3 or 1.
-        stride: of frequencies and of frames.
+        stride: of frequencies and of frames, or of each.
     """
 
     span, context = 2, "3 x 3"
 
-    def __init__(self, input_dim: int, output_dim: int, taps: int = 3, stride: int = 1) -> None:
+    def __init__(
+        self, input_dim: int, output_dim: int, taps: int = 3, stride: int | tuple[int, int] = 1
+    ) -> None:
         super().__init__()
         self.affine = nn.Conv2d(input_dim, output_dim, taps, stride, padding=taps // 2, bias=False)
         self.norm = nn.BatchNorm2d(output_dim)
