@@ -36,10 +36,9 @@ def copy(undisturbed, tmp_path):
     shutil.move(kept, root)
 
 
-@pytest.mark.parametrize("seed", [0, 1])
-def test_killed_at_random_moments(undisturbed, tmp_path, seed):
+def test_killed_at_random_moments(undisturbed, tmp_path):
     """kill -9 of the whole process group, again and again, over all stages."""
-    draw = random.Random(seed)
+    draw = random.Random(0)
     stages = set()
     for _ in range(60):
         log = tmp_path / "log"
