@@ -42,6 +42,6 @@ def assert_undisturbed(root: Path, expected: dict[tuple[str, str, str], float], 
     found = eers(root)
     assert found.keys() == expected.keys()
     apart = {key: (found[key], expected[key]) for key in expected if abs(found[key] - expected[key]) > TOLERANCE}
-    assert not apart
+    assert not apart, apart
     again = run(command(root), **changes)
     assert again.returncode == 0 and not re.findall(r" (?:changed since|is missing)", again.stderr)
