@@ -54,8 +54,10 @@ while read -r levels loss; do
     "${training_options[@]}" "${online_options[@]}" --seed "$seed" "${teachers[@]/#/--teacher=}" --levels "$levels" \
     "${options[@]}" "${init_options[@]}" "$folder"
 done < <(student_list)
-# Small networks train faster side by side than with many threads each.
-side_by_side=$((${#queued[@]} < cores ? ${#queued[@]} : cores))
+# Small networks train faster side by side than with many threads each. Those that are trained already count as well: with
+# other threads a sum rounds otherwise, and a student that is trained again would become another.
+side_by_side="$(student_list | wc -l)"
+side_by_side=$((side_by_side < cores ? side_by_side : cores))
 if [ "$nnodes" -gt 1 ]; then side_by_side=1; fi
 threads=$((side_by_side > 0 ? cores / side_by_side : 1))
 threads=$((threads > nproc ? threads : nproc))

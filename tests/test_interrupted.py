@@ -90,6 +90,15 @@ def test_a_file_that_is_lost_is_made_again(undisturbed, copy, name):
     assert lost.exists()
 
 
+def test_a_student_that_is_trained_again_is_the_same(copy):
+    """Also if it is the only one that is: with as many threads as beside the others."""
+    (folder,) = copy.glob("exp/tiny/student_*_label_*")
+    weights = (folder / "model.safetensors").read_bytes()
+    shutil.rmtree(folder)
+    assert run(command(copy, "--stop-stage", 6)).returncode == 0
+    assert (folder / "model.safetensors").read_bytes() == weights
+
+
 def test_all_of_them_are_made_again(undisturbed, copy):
     for name in LOST:
         (copy / name).unlink()
