@@ -7,7 +7,7 @@ The step's fingerprint is its command and the content of its inputs (of folders 
 names, sizes and times). DONE is what the step left when it ended. Returns 0 if DONE has this fingerprint and all
 outputs are there (--scp: a script file and the archives that it names), unless the variable XVKD_FORCE is set.
 Otherwise writes the fingerprint to NEW, which becomes DONE when the step has ended, removes what killed jobs have left
-half written beside DONE and the outputs, prints why, and returns 2; 1 if an input is missing or cannot be read. With
+half written beside DONE and below, prints why, and returns 2; 1 if an input is missing or cannot be read. With
 NEW empty nothing is written or removed, and inputs may be missing (for --dry-run). Needs nothing but Python's own
 library, so that asking costs little.
 """
@@ -92,7 +92,10 @@ def main() -> int:
         more = f" and {len(changed) - MOST_NAMED} more" if len(changed) > MOST_NAMED else ""
         print(f"changed since: {', '.join(changed[:MOST_NAMED]) or 'its list of inputs'}{more}")
     if new:
-        for folder in {done.parent, *(Path(output).parent for output in outputs)}:
+        # Not where a given script file leads: another run may be writing there.
+        own = done.absolute().parent
+        folders = (Path(output).absolute().parent for output in outputs)
+        for folder in {own, *(folder for folder in folders if own in folder.parents)}:
             for file in folder.glob(".*.tmp"):
                 if HALF_WRITTEN.fullmatch(file.name):
                     file.unlink(missing_ok=True)

@@ -150,6 +150,16 @@ with atomic_write(os.environ["W"] + "/levels/a.ark", "wb") as file:
     assert sorted(path.name for path in (tmp_path / "levels").iterdir()) == [".mine.tmp", "a.ark"]
 
 
+def test_what_others_are_writing_is_left_alone(steps, tmp_path):
+    """A script file that is given may lead to where another run is at work."""
+    (tmp_path / "theirs").mkdir()
+    unfinished = tmp_path / "theirs" / ".a.ark.0123abcd.tmp"
+    unfinished.touch()
+    (tmp_path / "theirs" / "a.scp").write_text(f"u1 {tmp_path}/theirs/a.ark:5\n")
+    assert steps('step "$W/ours/.done" it --scp "$W/theirs/a.scp" -- true').returncode == 0
+    assert unfinished.exists()
+
+
 def test_mark_appears_when_the_command_has_ended(steps, tmp_path):
     script = """queue "$W/.done" it -- bash -c 'test ! -e "$W/.done" && test -e "$W/.done.new"'
         run_queue "$W/log" it $score_cmd"""
