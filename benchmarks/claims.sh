@@ -7,13 +7,15 @@
 #        benchmarks/claims.sh [options] real SPEECH     cross-validation on real speech, see benchmarks/real_speech.py
 #
 #   --seeds "0 1 2"      of training, of teachers and students
-#   --cells "A B"        those to run; the table has all of the setting, and says which are missing
+#   --cells "A B"        those to run (small: the teachers, without more_data and redimnet); the table has all of the
+#                        setting, and says which are missing
 #   --folds "0 1 2 3 4"  of the cross-validation (real)
 #   --dry-run            prints which students would be distilled
 #
 # A cell is a teacher with its students, all with one seed. more_data distils those of the first teacher on further
-# speakers too, without labels; with_synthetic trains on the embedded corpus beside real speech. The method, and the
-# rule by which verdicts are given, stand in docs/claims.md.
+# speakers too, without labels; redimnet are students of the first teacher with shared weights over frequencies;
+# with_synthetic trains on the embedded corpus beside real speech. The method, and the rule by which verdicts are given,
+# stand in docs/claims.md.
 set -euo pipefail
 called_from="$PWD"
 cd "$(dirname "$0")/.."
@@ -32,14 +34,15 @@ while [[ "${1:-}" = --* ]]; do
   shift 2
 done
 setting="${1:-}" speech="${2:-}"
-# Cells of the setting; the main teacher; speakers to train on, and the further ones of more_data; the students, and
-# those of another shape; the students' epochs.
+# Cells of the setting, and those that take too long to be run unasked; the main teacher; speakers to train on, and the
+# further ones of more_data; the students, and those of another width; the students' epochs.
+longer=""
 case "$setting" in
-  small) all="tdnn_half etdnn_half more_data" main=tdnn_half speakers=400 further=600 student=tdnn76 other=tdnn160
-    epochs=80 ;;
-  full) all="tdnn etdnn ftdnn ecapa512 ecapa1024 resnet34 more_data"
+  small) all="tdnn_half etdnn_half" longer="more_data redimnet" main=tdnn_half speakers=400 further=600
+    student=tdnn76 other=tdnn160 epochs=80 ;;
+  full) all="tdnn etdnn ftdnn ecapa512 ecapa1024 resnet34 more_data redimnet"
     main=tdnn speakers=1000 further=2000 student=tdnn152 other=tdnn342 epochs=40 ;;
-  real) all="tdnn_half etdnn_half with_synthetic" main=tdnn_half student=tdnn76 other=tdnn160 epochs=80 ;;
+  real) all="tdnn_half etdnn_half with_synthetic redimnet" main=tdnn_half student=tdnn76 other=tdnn160 epochs=80 ;;
   *) die "'$setting': no such setting (there are: small full real; see --help)" ;;
 esac
 if [ "$setting" = real ]; then
@@ -49,7 +52,9 @@ if [ "$setting" = real ]; then
 else
   folds=all
 fi
-for cell in ${cells:=$all}; do
+: "${cells:=$all}"
+all="$all${longer:+ $longer}"
+for cell in $cells; do
   [[ " $all " = *" $cell "* ]] || die "--cells '$cell': no such cell of $setting (there are: $all)"
 done
 # shellcheck source=path.sh
@@ -95,7 +100,7 @@ recipe() {
 run_cell() {
   local cell="$1" seed="$2" fold="$3" teacher="$1" root="exp/claims/$setting/$1" folder given=() add=()
   local sets="options.sets" training="training.epochs=$epochs" labels="label" students concatenation
-  if [[ "$cell" =~ ^(more_data|with_synthetic)$ ]]; then teacher="$main"; fi
+  if [[ "$cell" =~ ^(more_data|redimnet|with_synthetic)$ ]]; then teacher="$main"; fi
   concatenation="$(concatenation_of "$teacher")"
   students="$(students_of "$teacher" | paste -sd' ')"
   given=(--corpus synthetic)
@@ -116,6 +121,7 @@ run_cell() {
       # In as many steps as the others, though an epoch has more of them.
       training="training.epochs=$((epochs * speakers / (speakers + further)))"
       ;;
+    redimnet) root="exp/claims/$setting/$main" ;;
     with_synthetic)
       show ./run.sh --stop-stage 1 --corpus synthetic
       add=(--add data/synthetic/train)
@@ -135,6 +141,11 @@ run_cell() {
   fi
   given+=(--exp-root "$root" --noisy-sets "dev eval" --durations "" --export "" --teacher "$teacher" --seed "$seed")
   given+=(--losses mse)
+  if [ "$cell" = redimnet ]; then
+    recipe "${given[@]}" --student redimnet8 --student-set "$training" --students "label segment6:lda_relational"
+    recipe "${given[@]}" --student redimnet12 --student-set "$training" --students "label $concatenation:lda_cosine"
+    return
+  fi
   recipe "${given[@]}" --student "$student" --student-set "arch.width=$(width_of "$teacher") $training" \
     --students "$students"
   if [ "$teacher" != "$main" ]; then return; fi

@@ -12,6 +12,7 @@ speakers and seeds. Rates of folds are averaged, their trials never pooled.
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from machine import ROOT
@@ -24,9 +25,15 @@ from xvkd.evaluation.results import collect
 from xvkd.evaluation.trainings import Cell, System, compare, mean_rate, read_cell
 
 LISTS = ("eval", "eval_noisy")
-FURTHER = "more_data"
 STRATA = {"small": ["synthetic"], "full": ["synthetic"], "real": [f"fold{number}" for number in range(5)]}
 TWIN_RATIO = {"small": 0.8, "full": 0.8, "real": 0.9}
+
+
+# Cells that are students of the first cell's teacher, and lie in its folder: which of them.
+PARTS: dict[str, Callable[[System], bool]] = {
+    "more_data": lambda system: system.further,
+    "redimnet": lambda system: not system.further and shape(system).startswith("student redimnet"),
+}
 
 
 def load(folder: Path, names: list[str], expected: list[str], options: EvaluationConfig) -> list[Cell]:
@@ -48,8 +55,8 @@ def missing(cells: list[Cell], names: list[str], expected: list[str], seeds: lis
     wanted = {(stratum, seed) for stratum in expected for seed in seeds}
     systems = {cell.name: [one for one in [cell.teacher, *cell.students] if one] for cell in cells}
     for name in names:
-        further = name == FURTHER
-        there = [one for one in systems.get(names[0] if further else name, []) if one.further == further]
+        part = name if name in PARTS else None
+        there = [one for one in systems.get(names[0] if part else name, []) if part_of(one) == part]
         trained = set().union(*(one.sizes for one in there))
         groups = [(name, wanted - trained)]
         groups += [(f"{name}, {one.describe()}", wanted & trained - set(one.sizes)) for one in there]
@@ -57,6 +64,11 @@ def missing(cells: list[Cell], names: list[str], expected: list[str], seeds: lis
             if lacking:
                 lines.append(f"{title}: " + "; ".join(f"{stratum}, seed {seed}" for stratum, seed in sorted(lacking)))
     return lines
+
+
+def part_of(system: System) -> str | None:
+    """Which of :data:`PARTS` a system belongs to."""
+    return next((name for name, belongs in PARTS.items() if belongs(system)), None)
 
 
 def rows(cells: list[Cell], expected: list[str], options: EvaluationConfig) -> list[list[str]]:
@@ -134,7 +146,7 @@ def main() -> None:
     args = parser.parse_args()
     options = config.load(EvaluationConfig, ROOT / "conf" / "evaluation.yaml")
     expected = STRATA[args.setting]
-    cells = load(args.folder, [name for name in args.cells if name != FURTHER], expected, options)
+    cells = load(args.folder, [name for name in args.cells if name not in PARTS], expected, options)
     if not cells:
         raise UserError(f"{args.folder}: nothing has been scored in it; run benchmarks/claims.sh {args.setting}")
     print_table(cells, expected, options)

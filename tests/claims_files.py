@@ -35,7 +35,9 @@ def write_teacher(experiment, seed, rate, name="t", **more):
     write_system(experiment / f"teacher_{name}_s{seed}", "stats", config, rate, **more)
 
 
-def write_student(experiment, seed, levels, rate, loss="mse", parameters=80_000, name="t", further="", **more):
+def write_student(
+    experiment, seed, levels, rate, loss="mse", parameters=80_000, name="t", further="", network="w", **more,
+):  # fmt: skip
     config = {
         "role": "student", "teacher": f"teacher_{name}_s{seed}", "teacher_parameters": TEACHER_SIZE, "seed": seed,
         "parameters": parameters, "distilled": levels, "loss": loss,
@@ -43,7 +45,8 @@ def write_student(experiment, seed, levels, rate, loss="mse", parameters=80_000,
     if further:
         config["unlabelled"] = {"sets": [f"distill_{further.removeprefix('+')}"], "utterances": 10}
     called = "+".join(levels) or "label"
-    write_system(experiment / f"student_w_{name}_{called}_{loss}{further}_s{seed}", "embedding", config, rate, **more)
+    folder = experiment / f"student_{network}_{name}_{called}_{loss}{further}_s{seed}"
+    write_system(folder, "embedding", config, rate, **more)
 
 
 def write_experiment(experiment, seeds=(0, 1, 2), teacher=5.0, name="t", further=None, **rates):

@@ -43,12 +43,14 @@ def test_two_teachers_and_further_speakers(tmp_path, table):
 def test_what_is_missing_is_listed_and_the_rest_shown(tmp_path, table):
     write_experiment(tmp_path / "a" / "synthetic", seeds=(0, 2))
     write_student(tmp_path / "a" / "synthetic", 0, ["stats"], 5.0)
-    text = table("small", tmp_path, "a", "b", "more_data")
+    write_student(tmp_path / "a" / "synthetic", 0, ["segment6"], 4.0, network="redimnet8")
+    text = table("small", tmp_path, "a", "b", "more_data", "redimnet")
     missing = [line for line in text.splitlines() if line.startswith("- missing: ")]
     everything = ": synthetic, seed 0; synthetic, seed 1; synthetic, seed 2"
     assert missing == [
         "- missing: a: synthetic, seed 1", "- missing: a, stats (mse): synthetic, seed 2",
         f"- missing: b{everything}", f"- missing: more_data{everything}",
+        "- missing: redimnet: synthetic, seed 1; synthetic, seed 2",
     ]  # fmt: skip
     assert "(eval): not shown: no other variant was trained" in text
     assert "4.50 [" in text and "holds:" not in text.replace("does not hold:", "")

@@ -218,7 +218,12 @@ def test_an_interrupted_checkpoint_leaves_the_one_before(tmp_path, monkeypatch):
 
         patch.setattr(os, "replace", once)
         checkpoint.save(tmp_path, {**state, "step": 2})
+    # Killed while it wrote: what it left is of no use to anyone.
+    half, other = tmp_path / ".last.pt.0123abcd.tmp", tmp_path / ".last.pt.mine.tmp"
+    half.write_bytes(b"half of a")
+    other.write_bytes(b"")
     assert checkpoint.newest(tmp_path)["step"] == 1
+    assert not half.exists() and other.exists()
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])

@@ -1,6 +1,7 @@
 """Files that are either whole or absent."""
 
 import errno
+import glob
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -52,3 +53,9 @@ def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO[Any]]:
         if isinstance(error, OSError) and error.errno in OUT_OF_SPACE:
             raise UserError(f"{path}: cannot be written: {error.strerror}; free space and repeat") from None
         raise
+
+
+def remove_half_written(path: Path) -> None:
+    """Removes what :func:`atomic_write` of processes that were killed has left beside ``path``."""
+    for file in path.parent.glob(f".{glob.escape(path.name)}.{'[0-9a-f]' * 8}.tmp"):
+        file.unlink(missing_ok=True)

@@ -21,7 +21,7 @@ import torch
 
 from xvkd.blocks import blocks
 from xvkd.errors import UserError
-from xvkd.kaldi.files import atomic_write
+from xvkd.kaldi.files import atomic_write, remove_half_written
 from xvkd.kaldi.stored import Vectors
 
 LAST, PREVIOUS = "last.pt", "previous.pt"
@@ -85,8 +85,9 @@ def newest(folder: Path) -> dict[str, Any] | None:
     """The newest checkpoint that can be read, or None if there is none.
 
     A damaged one must not end a night's run: it is told, put aside as ``*.damaged``, and the one before it is
-    taken. Whichever is taken, training comes to the same end.
+    taken. Whichever is taken, training comes to the same end. What was left half written is removed.
     """
+    remove_half_written(folder / LAST)
     for path in (folder / LAST, folder / PREVIOUS):
         if not path.exists():
             continue
