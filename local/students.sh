@@ -29,8 +29,16 @@ listed_losses() { local loss; for loss in $losses; do echo "$1 $loss"; done; }
 
 # The teachers that a set of levels names, TEACHER:LEVEL+..., each once.
 named_teachers() { tr + '\n' <<<"$1" | sed -n 's/:.*//p' | awk '!seen[$0]++'; }
-# The folder of a teacher that levels name.
-named_teacher_dir() { if [ "$1" = "$teacher_name" ]; then echo "$teacher_dir"; else echo "$exp/teacher_$1_s$seed"; fi; }
+# The folder of a teacher that levels name, NAME, or NAME_sN for that of another training seed.
+named_teacher_dir() {
+  if [ "$1" = "$teacher_name" ]; then
+    echo "$teacher_dir"
+  elif [[ "$1" =~ _s[0-9]+$ ]]; then
+    echo "$exp/teacher_$1"
+  else
+    echo "$exp/teacher_$1_s$seed"
+  fi
+}
 
 # Folder, level and title, with tabs between, of everything that is scored: each level of the teacher, each
 # student.
@@ -55,7 +63,7 @@ distillation_losses() { student_list | sed -n '/^label /!s/.* //p' | sort -u; }
 for _name in $(student_list | sed -n 's/ .*//; /:/p' | sort -u); do
   for _folder in $(named_teachers "$_name"); do
     [ -d "$(named_teacher_dir "$_folder")" ] || [ "$_folder" = "$teacher_name" ] \
-      || die "--students '$_name': no such file as conf/losses/${_name##*:}.yaml (there are: $(choices conf/losses .yaml)), nor is '$_folder' a teacher: no $(named_teacher_dir "$_folder"); ./run.sh --teacher NAME --students LEVEL --stop-stage 5 trains one"
+      || die "--students '$_name': no such file as conf/losses/${_name##*:}.yaml (there are: $(choices conf/losses .yaml)), nor is '$_folder' a teacher: no $(named_teacher_dir "$_folder"); ./run.sh --teacher NAME --students LEVEL --stop-stage 5 trains one (NAME_sN: with --seed N)"
   done
 done
 if [[ "$export" != best && "$export" != all ]]; then
