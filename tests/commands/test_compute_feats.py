@@ -11,8 +11,9 @@ from backend_files import command
 from xvkd.kaldi.archives import open_writer
 from xvkd.kaldi.specifiers import wspecifier
 
-# As far as an independent float64 implementation lies from Kaldi, at most and in the median.
-DISTANCES = {"mfcc": (6e-3, 2e-5), "fbank80": (7.3e-3, 4e-6), "fbank80_default": (7.3e-3, 6e-6)}
+# From Kaldi, in the median, of all but one in 1000, and at most: float64 is as far (docs/kaldi.md). The greatest are in
+# bins near the floor, where each processor's order of float32 sums has its own: twice what any had.
+DISTANCES = {"mfcc": (2e-5, 6e-3, 0.02), "fbank80": (4e-6, 3e-3, 0.02), "fbank80_default": (6e-6, 4e-3, 0.02)}
 EXTRA = {
     "mfcc": ["--config=conf/features/mfcc.yaml"],
     "fbank80": ["--config=conf/features/fbank80.yaml"],
@@ -55,9 +56,8 @@ def test_all_recordings_have_kaldis_features(oracle, tmp_path, kind):
     for key, features in kaldis.items():
         assert ours[key].shape == features.shape, key
         distances.append(np.abs(ours[key] - features).ravel())
-    most, median = DISTANCES[kind]
-    distances = np.concatenate(distances)
-    assert distances.max() < most and np.median(distances) < median
+    found = np.quantile(np.concatenate(distances), [0.5, 0.999, 1])
+    assert (found < DISTANCES[kind]).all(), found
 
 
 def test_recordings_from_commands_and_features_to_one(plain, tmp_path):

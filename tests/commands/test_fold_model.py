@@ -77,9 +77,10 @@ def scores_of(folder, level, utterances, options):
 
 
 def assert_same(ours, expected):
-    """As far as float32 goes: 1e-4 of the scores' standard deviation."""
+    """As far as float32 goes: 1e-4 of the scores' deviation; 1e-3 after AS-norm, which divides by that of 4 scores."""
     for name in expected:
-        assert np.abs(ours[name] - expected[name]).max() < 1e-4 * expected[name].std(), name
+        most = 1e-3 if name.endswith("_asnorm") else 1e-4
+        assert np.abs(ours[name] - expected[name]).max() < most * expected[name].std(), name
 
 
 @pytest.mark.parametrize(
