@@ -3,7 +3,8 @@
 
 The folder FAKE_SLURM has a folder a job, with a file a task: PENDING, or the number of its process. Files in it tell
 what is to go wrong: "slow" (sbatch answers late), "down" (nobody answers), "lose.N" (task N is gone at once), "refuse"
-(sbatch says what stands there), "unheard" (the first sbatch submits, and its answer is lost).
+(sbatch says what stands there), "unheard" (the first sbatch submits, and its answer is lost). "asked" says that sbatch
+was.
 """
 
 import json
@@ -40,6 +41,7 @@ def state(task: Path) -> str:
 def sbatch() -> None:
     if (ROOT / "refuse").exists():
         sys.exit("sbatch: error: " + (ROOT / "refuse").read_text())
+    (ROOT / "asked").touch()
     time.sleep(1.5 if (ROOT / "slow").exists() else 0)
     (ROOT / "called").write_text(json.dumps(sys.argv))
     folder = ROOT / str(100 + len(list(ROOT.glob("*/name"))))

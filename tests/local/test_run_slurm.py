@@ -135,7 +135,7 @@ def test_signal_cancels_also_what_is_just_being_submitted(slurm, tmp_path, kind,
         (slurm[0] / "slow").touch()
     launcher = begin(slurm, tmp_path, "JOB=1:2", "x.JOB.log", "sh", "-c", "echo $$ >begun.JOB; exec sleep 600")
     if slow:
-        wait_for(lambda: list(tmp_path.glob(".slurm/*/script")), "the submission")
+        wait_for((slurm[0] / "asked").exists, "the submission")
     else:
         wait_for(lambda: (tmp_path / "begun.1").exists() and (tmp_path / "begun.2").exists(), "the jobs to begin")
     launcher.send_signal(kind)
