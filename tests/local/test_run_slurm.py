@@ -131,19 +131,21 @@ def begin(slurm, cwd, *words):
 @pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("slow", [True, False])
 def test_signal_cancels_also_what_is_just_being_submitted(slurm, tmp_path, kind, slow):
+    def begun():
+        """Processes of jobs; one that was ended as it began has left an empty file."""
+        return [int(text) for path in tmp_path.glob("begun.*") if (text := path.read_text())]
+
     if slow:
         (slurm[0] / "slow").touch()
     launcher = begin(slurm, tmp_path, "JOB=1:2", "x.JOB.log", "sh", "-c", "echo $$ >begun.JOB; exec sleep 600")
     if slow:
         wait_for((slurm[0] / "asked").exists, "the submission")
     else:
-        wait_for(lambda: (tmp_path / "begun.1").exists() and (tmp_path / "begun.2").exists(), "the jobs to begin")
+        wait_for(lambda: len(begun()) == 2, "the jobs to begin")
     launcher.send_signal(kind)
     launcher.communicate()
     assert launcher.returncode == 128 + kind
-    for path in tmp_path.glob("begun.*"):
-        process = int(path.read_text())
-        wait_for(lambda process=process: not running(process), "the job to end")
+    wait_for(lambda: not any(map(running, begun())), "the jobs to end")
     assert (slurm[0] / "called").exists() and not (tmp_path / ".slurm").exists()
 
 
