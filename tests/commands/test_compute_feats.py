@@ -12,8 +12,8 @@ from xvkd.kaldi.archives import open_writer
 from xvkd.kaldi.specifiers import wspecifier
 
 # From Kaldi, in the median, of all but one in 1000, and at most: float64 is as far (docs/kaldi.md). The greatest are in
-# bins near the floor, where each processor's order of float32 sums has its own: twice what any had.
-DISTANCES = {"mfcc": (2e-5, 6e-3, 0.02), "fbank80": (4e-6, 3e-3, 0.02), "fbank80_default": (6e-6, 4e-3, 0.02)}
+# bins near the floor, where each processor's order of float32 sums has its own: fbank80 had 0.0090 on one.
+DISTANCES = {"mfcc": (2e-5, 6e-3, 6e-3), "fbank80": (4e-6, 3e-3, 0.02), "fbank80_default": (6e-6, 4e-3, 7.3e-3)}
 EXTRA = {
     "mfcc": ["--config=conf/features/mfcc.yaml"],
     "fbank80": ["--config=conf/features/fbank80.yaml"],
